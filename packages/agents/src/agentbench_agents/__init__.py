@@ -1,0 +1,1 @@
+"""A Gymnasium environment for machine-learning tasks, agents, trajectories and campaigns."""

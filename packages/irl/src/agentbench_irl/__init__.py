@@ -1,0 +1,1 @@
+"""IQLearn: scalable inverse reinforcement learning for language models."""

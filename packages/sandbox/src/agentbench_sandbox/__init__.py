@@ -1,0 +1,1 @@
+"""Run untrusted agent code in a hardened container or a local sandbox, in milliseconds."""

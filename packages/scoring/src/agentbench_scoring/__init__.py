@@ -1,0 +1,1 @@
+"""Metrics, human leaderboards, statistics and reports for agent benchmarks."""

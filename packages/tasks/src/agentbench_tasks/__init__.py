@@ -1,0 +1,1 @@
+"""Machine-learning tasks as data: schema, catalogue, preparation, leak checks, grading."""
