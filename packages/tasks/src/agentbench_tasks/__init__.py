@@ -1,6 +1,7 @@
 """Machine-learning tasks as data: schema, catalogue, preparation, leak checks, grading."""
 
 from agentbench_tasks.catalogue import list_tasks, load_task, task_names
+from agentbench_tasks.describe import describe
 from agentbench_tasks.errors import (
     ChangedDataError,
     CredentialsError,
@@ -13,7 +14,7 @@ from agentbench_tasks.errors import (
     UnsafeArchiveError,
 )
 from agentbench_tasks.grade import Grade, grade
-from agentbench_tasks.prepare import PreparedTask, describe, prepare
+from agentbench_tasks.prepare import PreparedTask, prepare
 from agentbench_tasks.task import (
     Anchor,
     Anchors,

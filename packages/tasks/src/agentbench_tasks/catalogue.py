@@ -11,10 +11,11 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from agentbench_tasks.errors import TaskFileError, UnknownTaskError
-from agentbench_tasks.task import Modality, Task, parse_task, read_record
+from agentbench_tasks.task import Modality, Task
+from agentbench_tasks.task_file import parse_task, read_record
 
 ENTRY_POINTS = "agentbench.tasks"
 _HERE = Path(__file__).parent / "catalogue"
@@ -35,7 +36,9 @@ def _files() -> dict[str, Path]:
     for folder in _folders():
         for path in sorted(folder.glob("*.yaml")):
             if path.stem in files:
-                raise TaskFileError(f"two task files are named {path.stem}: {files[path.stem]}, {path}")
+                raise TaskFileError(
+                    f"two task files are named {path.stem}: {files[path.stem]}, {path}"
+                )
             files[path.stem] = path
     return files
 
@@ -66,7 +69,7 @@ def load_task(name: str | Path) -> Task:
     """Load one task.
 
     Args:
-        name: A task (`titanic`), a variant of one (`rossmann-store-sales.mle-dojo`), or the path
+        name: A task (`titanic`), a variant (`rossmann-store-sales.mle-dojo`), or the path
             of a YAML file.
 
     Raises:
@@ -93,9 +96,10 @@ def _merge(record: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
     """Mappings merge key by key; everything else, and a mapping given as empty, is replaced."""
     merged = dict(record)
     for key, value in overrides.items():
-        old = merged.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict) and value
-        merged[key] = _merge(old, value) if both else value  # pyright: ignore[reportUnknownArgumentType, reportArgumentType]
+        if value and isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = _merge(merged[key], cast("dict[str, Any]", value))
+        else:
+            merged[key] = value
     return merged
 
 
@@ -115,7 +119,7 @@ def list_tasks(
         name: Shell pattern for the name, such as `playground-*`.
         modality: Kind of data.
         task_type: Kind of prediction.
-        suite: A suite or part of one: `mle-dojo`, `mle-dojo/eval`, `mle-bench/low`, `lite`, `quick`, ...
+        suite: A suite or part of one: `mle-dojo`, `mle-dojo/eval`, `mle-bench/low`, `lite`, ...
         tag: A tag the task carries.
         family: Family the task belongs to.
         max_bytes: Largest raw data size; a task of unknown size is left out.

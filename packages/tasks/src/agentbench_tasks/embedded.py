@@ -1,6 +1,7 @@
 """Raw files of the embedded tasks: data that ship inside scikit-learn, and seeded generators."""
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,14 @@ def write_dataset(name: str, folder: Path) -> None:
     DATASETS[name]().write_csv(folder / "data.csv")
 
 
-def _sklearn() -> Any:
+def _sklearn() -> Any:  # noqa: ANN401 - scikit-learn is untyped
     try:
-        import sklearn.datasets
+        sklearn_datasets = import_module("sklearn.datasets")
     except ImportError:
         raise MissingExtraError(
             "this task's data ship inside scikit-learn: pip install 'agentbench-tasks[embedded]'"
         ) from None
-    return sklearn.datasets
+    return sklearn_datasets
 
 
 def _rows(columns: dict[str, Any], *, seed: int) -> pl.DataFrame:

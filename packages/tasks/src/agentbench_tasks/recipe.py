@@ -20,7 +20,7 @@ class KaggleSource(Record):
 
     provider: Literal["kaggle"]
     competition: str
-    sha256: dict[str, str] = {}
+    sha256: dict[str, str] = Field(default_factory=dict[str, str])
 
 
 class UrlSource(Record):
@@ -28,7 +28,7 @@ class UrlSource(Record):
 
     provider: Literal["url"]
     files: dict[str, str]
-    sha256: dict[str, str] = {}
+    sha256: dict[str, str] = Field(default_factory=dict[str, str])
 
 
 class HuggingFaceSource(Record):
@@ -38,7 +38,7 @@ class HuggingFaceSource(Record):
     repository: str
     files: tuple[str, ...]
     revision: str = "main"
-    sha256: dict[str, str] = {}
+    sha256: dict[str, str] = Field(default_factory=dict[str, str])
 
 
 class LocalSource(Record):
@@ -46,7 +46,7 @@ class LocalSource(Record):
 
     provider: Literal["local"]
     path: str
-    sha256: dict[str, str] = {}
+    sha256: dict[str, str] = Field(default_factory=dict[str, str])
 
 
 class EmbeddedSource(Record):
@@ -54,7 +54,7 @@ class EmbeddedSource(Record):
 
     provider: Literal["embedded"]
     dataset: str
-    sha256: dict[str, str] = {}
+    sha256: dict[str, str] = Field(default_factory=dict[str, str])
 
 
 Source = Annotated[
@@ -84,9 +84,11 @@ class Read(Record):
     """One file, or one pattern of files, read as rows of the main table.
 
     Args:
-        path: A file under the raw folder; for `files`, a pattern such as `train/{label}/{name}.jpg`
-            whose fields become columns; for `coco`, the annotation file.
-        format: How the bytes are read. CSV and TSV keep every value as the text it is.
+        path: A file under the raw folder, or a pattern of files such as `train/{label}/{name}.jpg`
+            whose fields become columns.
+        format: How the bytes are read. CSV and TSV keep every value as the text it is; `lines`
+            gives one row per line of text, `files` one row per file (its name only), `coco` one
+            row per image of a COCO annotation file, `npy` one row per entry of an array.
         header: Column names for a file without a header line.
         columns: Keep only these, in this order.
         rename: New column names.
@@ -94,19 +96,22 @@ class Read(Record):
         not_null: Drop rows in which one of these columns is empty.
         side: With split method `given`: the side that these rows belong to.
         join: Tables whose columns are added.
+        transforms: Applied in order to these rows.
+        encoding: Of a CSV or TSV file.
     """
 
     path: str
-    format: Literal[
-        "csv", "tsv", "json", "jsonl", "parquet", "npy", "lines", "files", "coco", "hook"
-    ] = "csv"
+    format: Literal["csv", "tsv", "json", "jsonl", "parquet", "npy", "lines", "files", "coco"] = (
+        "csv"
+    )
     header: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
-    rename: dict[str, str] = {}
-    where: dict[str, tuple[str, ...]] = {}
+    rename: dict[str, str] = Field(default_factory=dict[str, str])
+    where: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
     not_null: tuple[str, ...] = ()
     side: Side | None = None
     join: tuple[Join, ...] = ()
+    transforms: tuple[Transform, ...] = ()
     encoding: Literal["utf8", "latin-1"] = "utf8"
 
 
@@ -168,7 +173,8 @@ class Media(Record):
     """One file or folder per row, copied by a path template over the row's columns.
 
     Args:
-        path: Template under the raw folder, e.g. `train/{id}.jpg`; a folder is copied whole.
+        path: Template under the raw folder, e.g. `train/{id}.jpg` or `train/{id[0]}/{id}.npy`; a
+            folder is copied whole; with a `*`, every match goes into the folder `to`.
         to: Template under public; `{side}` is train or test.
         optional: Whether a row may have no such file.
         sides: Sides to copy.
@@ -189,13 +195,14 @@ class Answers(Record):
         transforms: Applied in order to the test rows.
         extra: Columns beside ids and targets that the metric needs (weights, groups).
         part_by: Column whose values stay together in one part (public or private).
-        public: Share of the answers in the public part, whose score an agent may see.
+        public: Share of the answers in the public part, whose score an agent may see; 0 where the
+            test side is too small to be cut in two.
     """
 
     transforms: tuple[Transform, ...] = ()
     extra: tuple[str, ...] = ()
     part_by: str | None = None
-    public: float = Field(default=0.3, gt=0, lt=1)
+    public: float = Field(default=0.3, ge=0, lt=1)
 
 
 class Recipe(Record):
@@ -207,6 +214,8 @@ class Recipe(Record):
         read: The main table; several entries are stacked.
         transforms: Applied in order to the main table before the split.
         split: Which rows are held out.
+        test_transforms: Applied in order to the test rows.
+        view: Applied, further, to what the agent sees of the test rows.
         targets: Columns of the main table that the test side must not have.
         drop_in_test: Further columns the test side must not have.
         drop: Columns that neither side has.
@@ -217,9 +226,11 @@ class Recipe(Record):
         media: Files and folders that follow the split.
         copy_files: Files copied unchanged: globs under the raw folder.
         answers: How test rows become answers.
-        sample: Values of the sample submission by column: a constant, or `mean`, `median` or
-            `mode` of the training side.
-        hook: Name of the module in `hooks/` that reads what no format above can.
+        sample: Values of the sample submission by column: a constant; `mean`, `median` or `mode`
+            of the training side; `sorted`, the answer's words in alphabetical order; or `=name`,
+            the value of an answer column that the agent sees anyway.
+        hook: Name of the module in `hooks/` that turns raw files no format above can read into
+            files that one can.
     """
 
     source: Source
@@ -227,6 +238,8 @@ class Recipe(Record):
     read: tuple[Read, ...]
     transforms: tuple[Transform, ...] = ()
     split: Split
+    test_transforms: tuple[Transform, ...] = ()
+    view: tuple[Transform, ...] = ()
     targets: tuple[str, ...]
     drop_in_test: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import cast
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -10,10 +10,12 @@ class Record(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _known_fields(cls, record: Any) -> Any:
+    def _known_fields(cls, record: object) -> object:
         if isinstance(record, dict):
-            unknown = [str(key) for key in record if key not in cls.model_fields]
+            fields = cast("dict[object, object]", record)
+            unknown = [str(key) for key in fields if key not in cls.model_fields]
             if unknown:
                 allowed = ", ".join(cls.model_fields)
                 raise ValueError(f"unknown field {', '.join(unknown)}; allowed: {allowed}")
+            return fields
         return record

@@ -1,7 +1,6 @@
 """Which rows are held out: the six methods of a recipe's `split`, seeded and deterministic."""
 
 import math
-from typing import assert_never
 
 import numpy as np
 import polars as pl
@@ -18,7 +17,7 @@ def split_columns(split: Split) -> list[str]:
     return [column for column in (split.by, split.stratify) if column is not None]
 
 
-def test_mask(split: Split, columns: pl.DataFrame, sides: pl.Series | None = None) -> Mask:
+def held_out(split: Split, columns: pl.DataFrame, sides: pl.Series | None = None) -> Mask:
     """Mark the rows that go to the test side.
 
     Args:
@@ -50,8 +49,6 @@ def test_mask(split: Split, columns: pl.DataFrame, sides: pl.Series | None = Non
             if sides is None:
                 raise PreparationError("split method 'given' needs the side of every row")
             mask = (sides == "test").to_numpy()
-        case never:
-            assert_never(never)
     if not 0 < int(mask.sum()) < n:
         raise PreparationError(
             f"split {split.method} of {n} rows puts {int(mask.sum())} on the test side:"

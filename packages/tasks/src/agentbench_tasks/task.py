@@ -3,21 +3,16 @@
 import hashlib
 import json
 from datetime import date
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from agentbench_scoring import get_metric
-from agentbench_tasks.errors import TaskFileError
 from agentbench_tasks.recipe import Recipe
 from agentbench_tasks.record import Record
 
 FeedbackPolicy = Literal["none", "validity", "validation", "public", "public+private"]
-Modality = Literal[
-    "tabular", "text", "image", "audio", "timeseries", "multimodal", "graph", "code"
-]
+Modality = Literal["tabular", "text", "image", "audio", "timeseries", "multimodal", "graph", "code"]
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")]
 
 
@@ -119,7 +114,7 @@ class Metric(Record):
     """A metric of agentbench-scoring by name, with parameters."""
 
     name: str
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = Field(default_factory=dict[str, Any])
 
 
 class Column(Record):
@@ -214,7 +209,7 @@ class SubmissionTask(Record):
     provenance: Provenance
     known_issues: tuple[str, ...] = ()
     hide: tuple[str, ...] = ()
-    variants: dict[Slug, dict[str, Any]] = {}
+    variants: dict[Slug, dict[str, Any]] = Field(default_factory=dict[Slug, dict[str, Any]])
 
     @model_validator(mode="after")
     def _direction(self) -> Self:
@@ -235,80 +230,3 @@ class SubmissionTask(Record):
 
 Task = SubmissionTask
 """Every kind of task; `kind` tells them apart."""
-
-_ADAPTER: TypeAdapter[Task] = TypeAdapter(Task)
-
-
-def parse_task(record: object, *, file: str | Path = "task") -> Task:
-    """Check a mapping, as read from a task file, and return the task.
-
-    Args:
-        record: What the YAML file holds.
-        file: Name of the file, for the error message.
-
-    Raises:
-        TaskFileError: A field is unknown, missing or has a wrong value.
-    """
-    try:
-        return _ADAPTER.validate_python(record)
-    except ValidationError as error:
-        raise TaskFileError(f"{file}: {'; '.join(_explain(error, record))}") from None
-
-
-def _explain(error: ValidationError, record: object) -> list[str]:
-    """One sentence per problem: the field's path in the file, then what is wrong with it."""
-    sentences: list[str] = []
-    for problem in error.errors(include_url=False):
-        path: list[str] = []
-        here: Any = record
-        for index, step in enumerate(problem["loc"]):
-            if (isinstance(here, dict) and step in here) or isinstance(step, int):
-                here = here[step]  # pyright: ignore[reportUnknownVariableType]
-            elif index < len(problem["loc"]) - 1:
-                continue  # the tag of a union: not a field of the file
-            path.append(str(step))
-        field = ".".join(path)
-        message = problem["msg"].removeprefix("Value error, ")
-        value = problem["input"]
-        shown = f" (got {value!r})" if isinstance(value, str | int | float) else ""
-        sentences.append(f"{'field ' + field + ': ' if field else ''}{message}{shown}")
-    return sentences
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML without arbitrary objects and without silently repeated keys."""
-
-
-def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    pairs = [
-        (loader.construct_object(key, deep=True), loader.construct_object(value, deep=True))
-        for key, value in node.value
-    ]
-    mapping = dict(pairs)
-    if len(mapping) < len(pairs):
-        names = [key for key, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise yaml.constructor.ConstructorError(
-            None, None, f"field {twice} is given twice", node.start_mark
-        )
-    return mapping
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """Read a task file as plain data.
-
-    Raises:
-        TaskFileError: The file cannot be read, is not YAML, or does not hold a mapping.
-    """
-    try:
-        record = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 - a safe loader
-    except OSError as error:
-        raise TaskFileError(f"{path}: cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise TaskFileError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(record, dict):
-        raise TaskFileError(f"{path}: expected a mapping of fields, found {type(record).__name__}")
-    return record  # pyright: ignore[reportUnknownVariableType]
