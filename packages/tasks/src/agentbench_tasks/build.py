@@ -78,9 +78,7 @@ def _write(frame: pl.DataFrame, path: Path) -> None:
         case ".parquet":
             frame.write_parquet(path)
         case _:
-            raise PreparationError(
-                f"cannot write {path.name}: {suffix!r} is not csv, jsonl, parquet"
-            )
+            raise PreparationError(f"cannot write {path.name}: use .csv, .jsonl or .parquet")
 
 
 def _write_train(recipe: Recipe, main: pl.LazyFrame, mask: Mask, public: Path) -> pl.DataFrame:
@@ -192,10 +190,10 @@ def _sample(task: Task, main: pl.LazyFrame, mask: Mask, answers: pl.DataFrame) -
 def _fill(
     task: Task, name: str, main: pl.LazyFrame, mask: Mask, answers: pl.DataFrame
 ) -> pl.Expr | pl.Series:
-    try:
-        rule = task.recipe.sample[name]
-    except KeyError:
-        raise PreparationError(f"{task.name}: field recipe.sample lacks column {name}") from None
+    rules = task.recipe.sample
+    if name not in rules and "*" not in rules:
+        raise PreparationError(f"{task.name}: field recipe.sample lacks column {name}")
+    rule = rules.get(name, rules.get("*"))
     if rule == "sorted":
         words = [" ".join(sorted(str(text).split())) for text in answers[name].to_list()]
         return pl.Series(words, dtype=pl.String)

@@ -1,6 +1,7 @@
 """Carry a recipe out: raw files to `public/` and `private/`, whole or not at all."""
 
 import errno
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from agentbench_tasks.build import build
 from agentbench_tasks.errors import PreparationError
 from agentbench_tasks.manifest import Manifest, check_files, list_files, read_manifest
 from agentbench_tasks.source import fetch
+from agentbench_tasks.synthesise import synthesise
 from agentbench_tasks.task import Task
 
 _BATCH_ROWS = 50_000
@@ -43,11 +45,19 @@ class PreparedTask:
         return self.path / "private"
 
 
+def default_root() -> Path:
+    """Where tasks are prepared unless told otherwise: `$XDG_CACHE_HOME/agentbench/tasks`."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "agentbench" / "tasks"
+
+
 def prepare(
     task: Task,
-    root: str | Path,
+    root: str | Path | None = None,
     *,
     raw: str | Path | None = None,
+    synthetic: int | None = None,
+    seed: int = 0,
 ) -> PreparedTask:
     """Prepare a task, or verify that it is prepared.
 
@@ -57,26 +67,35 @@ def prepare(
 
     Args:
         task: The task.
-        root: Folder that holds prepared tasks, `root/<task>/v<version>/`.
+        root: Folder that holds prepared tasks, `root/<task>/v<version>/`; by default
+            `agentbench/tasks` in the user's cache folder.
         raw: Folder with the raw files, in place of the recipe's source.
+        synthetic: Make a stand-in of that many rows in place of the real data.
+        seed: Seed of the stand-in.
 
     Raises:
         SourceError: The raw files cannot be had.
         ChangedDataError: A raw or prepared file differs from its recorded checksum.
         PreparationError: The recipe does not fit the raw files, or the disk is full.
     """
-    home = Path(root).resolve() / task.name
-    target = home / f"v{task.version}"
+    home = (default_root() if root is None else Path(root)).resolve() / task.name
+    made_up = "" if synthetic is None else f"-synthetic-{synthetic}-{seed}"
+    target = home / f"v{task.version}{made_up}"
     if (done := _verified(task, target)) is not None:
         return done
     try:
         home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".making-", dir=home) as scratch:
             work = Path(scratch)
-            files = fetch(task, work / "raw", home=home, raw=None if raw is None else Path(raw))
+            files = work / "raw"
+            if synthetic is None:
+                fetch(task, files, home=home, raw=None if raw is None else Path(raw))
+            else:
+                files.mkdir()
+                synthesise(task, files, rows=synthetic, seed=seed)
             build(task, files, work / "made")
-            files_made = list_files(work / "made")
-            Manifest.of(task, files=files_made).write(work / "made")
+            manifest = Manifest.of(task, files=list_files(work / "made"), synthetic=synthetic)
+            manifest.write(work / "made")
             _publish(work / "made", target)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:

@@ -7,9 +7,9 @@ Nothing here runs; `prepare.py` carries a recipe out.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from agentbench_tasks.record import Record
+from agentbench_tasks.record import Record, expand_names
 from agentbench_tasks.transforms import Transform
 
 Side = Literal["train", "test"]
@@ -226,7 +226,7 @@ class Recipe(Record):
         media: Files and folders that follow the split.
         copy_files: Files copied unchanged: globs under the raw folder.
         answers: How test rows become answers.
-        sample: Values of the sample submission by column: a constant; `mean`, `median` or `mode`
+        sample: Values of the sample submission by column, `*` for all others: a constant; `mean`, `median` or `mode`
             of the training side; `sorted`, the answer's words in alphabetical order; or `=name`,
             the value of an answer column that the agent sees anyway.
         hook: Name of the module in `hooks/` that turns raw files no format above can read into
@@ -251,6 +251,11 @@ class Recipe(Record):
     answers: Answers = Answers()
     sample: dict[str, Any]
     hook: str | None = None
+
+    @field_validator("targets", "drop_in_test", "drop")
+    @classmethod
+    def _written_out(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(expand_names(names))
 
     @model_validator(mode="after")
     def _given_sides(self) -> Self:

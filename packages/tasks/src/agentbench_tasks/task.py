@@ -5,11 +5,11 @@ import json
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from agentbench_scoring import get_metric
 from agentbench_tasks.recipe import Recipe
-from agentbench_tasks.record import Record
+from agentbench_tasks.record import Record, expand_names
 
 FeedbackPolicy = Literal["none", "validity", "validation", "public", "public+private"]
 Modality = Literal["tabular", "text", "image", "audio", "timeseries", "multimodal", "graph", "code"]
@@ -134,10 +134,19 @@ class Column(Record):
 
 
 class Submission(Record):
-    """The table that an agent hands in: id columns, then one or more predicted columns."""
+    """The table that an agent hands in: id columns, then one or more predicted columns.
+
+    In a task file a key of `columns` may stand for many: `f1..f9` or `a|b|c`.
+    """
 
     id: tuple[str, ...] = Field(min_length=1)
     columns: dict[str, Column] = Field(min_length=1)
+
+    @field_validator("columns")
+    @classmethod
+    def _written_out(cls, columns: dict[str, Column]) -> dict[str, Column]:
+        """Short forms of many names (`f1..f9`, `a|b|c`) to one entry each."""
+        return {name: spec for key, spec in columns.items() for name in expand_names([key])}
 
 
 class SubmissionTask(Record):
@@ -167,6 +176,7 @@ class SubmissionTask(Record):
         known_issues: What a user should know before trusting a score.
         hide: Paths, relative to the Python import roots, that a sandbox must hide because they
             hold or make the task's answers.
+        stand_in: Raw files by path, their columns and what each holds, for `synthesise`.
         variants: Overrides by variant name, merged into this record (see `catalogue.load_task`).
     """
 
@@ -209,6 +219,7 @@ class SubmissionTask(Record):
     provenance: Provenance
     known_issues: tuple[str, ...] = ()
     hide: tuple[str, ...] = ()
+    stand_in: dict[str, dict[str, str]] = Field(default_factory=dict[str, dict[str, str]])
     variants: dict[Slug, dict[str, Any]] = Field(default_factory=dict[Slug, dict[str, Any]])
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
+from agentbench_tasks.errors import PreparationError
 from agentbench_tasks.record import Record
 
 
@@ -160,6 +161,9 @@ class OneHot(Record):
 
     def apply(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the frame with one column per class, without the label column."""
+        found = frame[self.column].cast(pl.String).unique()
+        if odd := sorted(set(found.to_list()) - set(self.classes), key=str):
+            raise PreparationError(f"column {self.column} holds {odd[0]!r}, which is no class")
         label = pl.col(self.column).cast(pl.String)
         columns = [
             (label == name).cast(pl.Int8).alias(f"{self.prefix}{name}") for name in self.classes
@@ -388,6 +392,89 @@ class TruncateGroups(Record):
         return marked.filter(place < pl.col("__kept__")).drop("__kept__")
 
 
+class RegexReplace(Record):
+    """Replace every match of a pattern in a column."""
+
+    op: Literal["regex_replace"]
+    column: str
+    pattern: str
+    to: str
+
+    def apply(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the frame with the column changed."""
+        text = pl.col(self.column).cast(pl.String)
+        return frame.with_columns(text.str.replace_all(self.pattern, self.to))
+
+
+class Threshold(Record):
+    """A number column to 0/1: 1 from `at` upwards; an empty field is 0."""
+
+    op: Literal["threshold"]
+    column: str
+    at: float
+    to: str
+
+    def apply(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the frame with column `to` added."""
+        number = pl.col(self.column).cast(pl.Float64).fill_null(0.0)
+        return frame.with_columns((number >= self.at).cast(pl.Int8).alias(self.to))
+
+
+class Constant(Record):
+    """A column with one value."""
+
+    op: Literal["constant"]
+    column: str
+    value: str
+
+    def apply(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the frame with the column added."""
+        return frame.with_columns(pl.lit(self.value).alias(self.column))
+
+
+class Choose(Record):
+    """A column that takes each row's value from another column, named by a third."""
+
+    op: Literal["choose"]
+    to: str
+    column: str
+    values: dict[str, str]
+    default: str
+
+    def apply(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the frame with column `to` added."""
+        chosen = pl.col(self.default)
+        for name, source in self.values.items():
+            chosen = pl.when(pl.col(self.column) == name).then(pl.col(source)).otherwise(chosen)
+        return frame.with_columns(chosen.alias(self.to))
+
+
+class DropColumns(Record):
+    """Remove columns."""
+
+    op: Literal["drop_columns"]
+    columns: tuple[str, ...]
+
+    def apply(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the frame without them."""
+        return frame.drop(self.columns)
+
+
+class GroupMembers(Record):
+    """Give every row the values of a column over its whole group, joined to one text."""
+
+    op: Literal["group_members"]
+    by: str
+    column: str
+    to: str
+    separator: str = " "
+
+    def apply(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the frame with column `to` added."""
+        members = pl.col(self.column).cast(pl.String).str.join(self.separator).over(self.by)
+        return frame.with_columns(members.alias(self.to))
+
+
 Transform = Annotated[
     Rename
     | CopyColumn
@@ -411,7 +498,13 @@ Transform = Annotated[
     | JoinGroup
     | SumGroup
     | NormaliseRows
-    | TruncateGroups,
+    | TruncateGroups
+    | RegexReplace
+    | Threshold
+    | Constant
+    | Choose
+    | DropColumns
+    | GroupMembers,
     Field(discriminator="op"),
 ]
 
