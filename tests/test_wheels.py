@@ -48,7 +48,11 @@ def test_wheel_alone(package: str, dist: Path, tmp_path: Path) -> None:
         check=True,
     )
     frozen = subprocess.run(
-        ["uv", "pip", "freeze", "-q", "--python", python], env=env, capture_output=True, text=True
+        ["uv", "pip", "freeze", "-q", "--python", python],
+        check=True,
+        env=env,
+        capture_output=True,
+        text=True,
     )
     names = {line.split("==")[0] for line in frozen.stdout.split()}
     assert not names & FOREIGN[package]

@@ -139,11 +139,9 @@ def parse_action(text: str, actions: Sequence[type[Action]]) -> Action:
     try:
         envelope = json.loads(text)
     except (ValueError, RecursionError) as error:
-        msg = f"not a JSON object; {expected}"
-        raise ActionError(msg) from error
+        raise ActionError(f"not a JSON object; {expected}") from error
     if not isinstance(envelope, dict) or set(envelope) - {"action", "params"}:  # pyright: ignore[reportUnknownArgumentType]
-        msg = f"not an action; {expected}"
-        raise ActionError(msg)
+        raise ActionError(f"not an action; {expected}")
     fields: dict[str, Any] = envelope  # pyright: ignore[reportUnknownVariableType]
     return build_action(fields.get("action"), fields.get("params") or {}, actions)
 
@@ -156,17 +154,16 @@ def build_action(name: object, params: object, actions: Sequence[type[Action]]) 
     """
     kind = next((a for a in actions if a.name == name), None)
     if kind is None:
-        msg = f"unknown action {_short(name)}; expected one of {_names(actions)}"
-        raise ActionError(msg)
+        raise ActionError(f"unknown action {_short(name)}; expected one of {_names(actions)}")
     if isinstance(params, str):
         try:
             params = json.loads(params or "{}")
         except (ValueError, RecursionError) as error:
-            msg = f"the parameters of {kind.name} are not JSON; {signature(kind)}"
-            raise ActionError(msg) from error
+            raise ActionError(
+                f"the parameters of {kind.name} are not JSON; {signature(kind)}"
+            ) from error
     if not isinstance(params, Mapping):
-        msg = f"the parameters of {kind.name} are no JSON object; {signature(kind)}"
-        raise ActionError(msg)
+        raise ActionError(f"the parameters of {kind.name} are no JSON object; {signature(kind)}")
     try:
         return kind.model_validate(params)
     except ValidationError as error:
@@ -174,8 +171,9 @@ def build_action(name: object, params: object, actions: Sequence[type[Action]]) 
             f"{'.'.join(str(p) for p in e['loc']) or 'params'}: {e['msg']}"
             for e in error.errors(include_input=False, include_url=False)[:5]
         )
-        msg = f"wrong parameters for {kind.name}: {wrong}; {signature(kind)}"
-        raise ActionError(msg) from error
+        raise ActionError(
+            f"wrong parameters for {kind.name}: {wrong}; {signature(kind)}"
+        ) from error
 
 
 def tool_manifest(actions: Sequence[type[Action]] = SUBMISSION_ACTIONS) -> list[dict[str, Any]]:

@@ -60,8 +60,7 @@ class Campaign:
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            msg = f"cannot create {directory}: {error.strerror}"
-            raise RunDirectoryError(msg) from error
+            raise RunDirectoryError(f"cannot create {directory}: {error.strerror}") from error
 
     def plan(self, specs: Iterable[RunSpec]) -> list[RunSpec]:
         """Add runs; those already planned or done stay as they are. Returns the given specs."""
@@ -169,8 +168,7 @@ class Campaign:
             temporary.replace(path)
         except OSError as error:
             temporary.unlink(missing_ok=True)
-            msg = f"cannot write {path}: {error.strerror}"
-            raise RunDirectoryError(msg) from error
+            raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from error
 
 
 class _Heartbeat:
@@ -205,8 +203,9 @@ def read_campaign(directory: Path) -> Campaign:
         RunDirectoryError: There is none.
     """
     if not directory.is_dir() or not any(directory.glob(f"*/{RUN_FILE}")):
-        msg = f"{directory} holds no runs; give the directory that `agentbench run --out` wrote"
-        raise RunDirectoryError(msg)
+        raise RunDirectoryError(
+            f"{directory} holds no runs; give the directory that `agentbench run --out` wrote"
+        )
     return Campaign(directory)
 
 
@@ -214,16 +213,16 @@ def _read_spec(path: Path) -> RunSpec:
     try:
         return RunSpec.model_validate(json.loads(path.read_text(encoding="utf-8"))["spec"])
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-        msg = f"{path} does not say what was to be run: {str(error).splitlines()[0]}"
-        raise RunDirectoryError(msg) from error
+        raise RunDirectoryError(
+            f"{path} does not say what was to be run: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def _read_result(path: Path) -> RunResult:
     try:
         return RunResult.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        msg = f"{path} is no result: {str(error).splitlines()[0]}"
-        raise RunDirectoryError(msg) from error
+        raise RunDirectoryError(f"{path} is no result: {str(error).splitlines()[0]}") from error
 
 
 def _append_line(path: Path, line: str) -> None:
@@ -231,13 +230,11 @@ def _append_line(path: Path, line: str) -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
     except OSError as error:
-        msg = f"cannot write {path}: {error.strerror}"
-        raise RunDirectoryError(msg) from error
+        raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        msg = f"cannot create {folder}: {error.strerror}"
-        raise RunDirectoryError(msg) from error
+        raise RunDirectoryError(f"cannot create {folder}: {error.strerror}") from error

@@ -50,7 +50,8 @@ class TaskEnv(gymnasium.Env[Observation, str]):
     Args:
         task: A task, or the name of one in the catalogue.
         data_root: Folder of prepared tasks; by default that of `agentbench_tasks.prepare`.
-        sandbox: Back end: `auto`, `docker`, `local`, or `unsafe-local` (no isolation at all).
+        sandbox: Back end: `auto`, `docker`, `local`, or `unsafe-local` (no isolation at all); or
+            a function that opens a sandbox.
         image: Image of the docker back end.
         limits: Limits of the sandbox; by default those of the task.
         feedback: Feedback policy; by default that of the task.
@@ -77,7 +78,7 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         task: "str | SubmissionTask",
         *,
         data_root: Path | None = None,
-        sandbox: str = "auto",
+        sandbox: "str | Callable[[], Sandbox]" = "auto",
         image: str | None = None,
         limits: "Limits | None" = None,
         feedback: str | None = None,
@@ -138,8 +139,7 @@ class TaskEnv(gymnasium.Env[Observation, str]):
             EpisodeOverError: There was none yet.
         """
         if self._episode is None:
-            msg = "no episode has begun; call reset() first"
-            raise EpisodeOverError(msg)
+            raise EpisodeOverError("no episode has begun; call reset() first")
         return self._episode
 
     @property
@@ -207,8 +207,7 @@ class TaskEnv(gymnasium.Env[Observation, str]):
             EpisodeOverError: The episode has ended or was not begun.
         """
         if self._over:
-            msg = "the episode is over; call reset() to begin another"
-            raise EpisodeOverError(msg)
+            raise EpisodeOverError("the episode is over; call reset() to begin another")
         episode = self.episode
         before = episode.best_progress(ended=False)
         reached = len(episode.milestones)
@@ -340,6 +339,8 @@ class TaskEnv(gymnasium.Env[Observation, str]):
     def _open_sandbox(self) -> "Sandbox":
         from agentbench_sandbox import Limits, Mount, open_sandbox
 
+        if callable(self.backend):
+            return self.backend()
         unsafe = self.backend == "unsafe-local"
         resources = self.task.resources
         limits = self.limits or Limits(
@@ -386,6 +387,5 @@ def _reward(reward: str | Reward) -> Reward:
     if not isinstance(reward, str):
         return reward
     if reward not in REWARDS:
-        msg = f"unknown reward {reward!r}; choose one of {', '.join(REWARDS)}"
-        raise AgentsError(msg)
+        raise AgentsError(f"unknown reward {reward!r}; choose one of {', '.join(REWARDS)}")
     return REWARDS[reward]

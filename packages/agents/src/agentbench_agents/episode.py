@@ -264,8 +264,7 @@ def _write(path: Path, data: bytes) -> None:
         path.write_bytes(data)
     except OSError as error:
         path.unlink(missing_ok=True)
-        msg = f"cannot write {path}: {error.strerror}"
-        raise RunDirectoryError(msg) from error
+        raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from error
 
 
 def check_feedback(policy: str) -> None:
@@ -275,8 +274,7 @@ def check_feedback(policy: str) -> None:
         AgentsError: The policy is not one of `none`, `validity`, `public`, `public+private`.
     """
     if policy not in ("none", "validity", "public", "public+private"):
-        msg = (
+        raise AgentsError(
             f"feedback policy {policy!r} cannot be followed here; "
             "choose none, validity, public or public+private"
         )
-        raise AgentsError(msg)

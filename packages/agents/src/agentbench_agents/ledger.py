@@ -126,8 +126,7 @@ class Ledger:
         try:
             yield
         except sqlite3.Error as error:
-            msg = f"cannot use {self._path}: {error}"
-            raise RunDirectoryError(msg) from error
+            raise RunDirectoryError(f"cannot use {self._path}: {error}") from error
 
 
 def _identity(pid: int) -> str:

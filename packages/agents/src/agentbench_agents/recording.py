@@ -41,8 +41,7 @@ class RecordedModel:
         """
         spent = self._spend.exceeded()
         if spent is not None:
-            msg = f"the run is over: {spent}"
-            raise BudgetExceededError(msg)
+            raise BudgetExceededError(f"the run is over: {spent}")
         self._trajectory.append_messages(messages)
         began = time.monotonic()
         completion = self._model.complete(messages, tools=tools, sampling=sampling or Sampling())
@@ -86,8 +85,9 @@ class NoModel:
             AgentParameterError: Always.
         """
         del messages, tools, sampling
-        msg = "this agent needs a language model; name one with --model, e.g. openai:NAME"
-        raise AgentParameterError(msg)
+        raise AgentParameterError(
+            "this agent needs a language model; name one with --model, e.g. openai:NAME"
+        )
 
     def close(self) -> None:
         """Nothing is open."""

@@ -255,5 +255,4 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        msg = f"cannot write {path}: {error.strerror}"
-        raise RunDirectoryError(msg) from error
+        raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from error

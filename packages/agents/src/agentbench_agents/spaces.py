@@ -34,8 +34,7 @@ class AnyText(gymnasium.Space[str]):
     def sample(self, mask: None = None, probability: None = None) -> str:
         """Return 16 printable characters (or fewer, if the space is narrower)."""
         if mask is not None or probability is not None:
-            msg = "AnyText has no masks: sample() takes none"
-            raise ValueError(msg)
+            raise ValueError("AnyText has no masks: sample() takes none")
         return "".join(self.np_random.choice(_ALPHABET, min(16, self.max_length)))
 
     def contains(self, x: object) -> bool:

@@ -44,8 +44,7 @@ class Trajectory:
             try:
                 self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
             except OSError as error:
-                msg = f"cannot create {path}: {error.strerror}"
-                raise RunDirectoryError(msg) from error
+                raise RunDirectoryError(f"cannot create {path}: {error.strerror}") from error
 
     def append(
         self, type_: EventType, data: Mapping[str, _Json], *, parent: int | None = None
@@ -92,12 +91,10 @@ class Trajectory:
             try:
                 written = os.write(self._fd, line)
             except OSError as error:
-                msg = f"cannot write {self._path}: {error.strerror}"
-                raise RunDirectoryError(msg) from error
+                raise RunDirectoryError(f"cannot write {self._path}: {error.strerror}") from error
             if written != len(line):
                 os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
-                msg = f"cannot write {self._path}: no space left on device"
-                raise RunDirectoryError(msg)
+                raise RunDirectoryError(f"cannot write {self._path}: no space left on device")
         self._next += 1
         return number
 
@@ -132,8 +129,9 @@ def read_trajectory(path: Path) -> Iterator[dict[str, _Json]]:
             try:
                 yield json.loads(line)
             except ValueError as error:
-                msg = f"{path}, line {number}: not a JSON object; the file was changed"
-                raise RunDirectoryError(msg) from error
+                raise RunDirectoryError(
+                    f"{path}, line {number}: not a JSON object; the file was changed"
+                ) from error
 
 
 def _digest(parent: int | None, message: Mapping[str, _Json]) -> bytes:

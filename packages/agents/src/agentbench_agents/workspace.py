@@ -185,11 +185,10 @@ def verify_hidden(sandbox: "Sandbox", hide: tuple[str, ...]) -> None:
     result = sandbox.exec(["python", "-c", probe, *hide], timeout_s=60, check=True)
     found = result.stdout.split("\n")[0]
     if found:
-        msg = (
+        raise LeakError(
             f"the sandbox holds {found}, from which the answers of this task could be read; "
             "use an image without it (agentbench-sandbox build) or --sandbox local"
         )
-        raise LeakError(msg)
 
 
 def _copy_rows(source: Path, target: Path) -> None:

@@ -69,8 +69,10 @@ def run(
     params = _parameters(param or [])
     made = find_agent(agent, params)
     if needs_model(made) and model is None:
-        msg = f"agent {agent!r} needs a language model; name one with --model, e.g. openai:NAME"
-        raise typer.BadParameter(msg, param_hint="--model")
+        raise typer.BadParameter(
+            f"agent {agent!r} needs a language model; name one with --model, e.g. openai:NAME",
+            param_hint="--model",
+        )
     if model is not None:
         open_model(model, base_url=base_url).close()
     names = tasks or list(QUICKSTART)
@@ -141,8 +143,7 @@ def grade(
     from agentbench_tasks import load_task, prepare
 
     if not submission.is_file():
-        msg = f"{submission} is no file"
-        raise typer.BadParameter(msg, param_hint="SUBMISSION")
+        raise typer.BadParameter(f"{submission} is no file", param_hint="SUBMISSION")
     prepared = prepare(load_task(task), data)
     print_grade(grade_submission(prepared, submission, part="all"), as_json=as_json)
 
@@ -177,8 +178,7 @@ def _parameters(given: list[str]) -> dict[str, Any]:
     for item in given:
         name, equals, value = item.partition("=")
         if not equals:
-            msg = f"{item!r} is not NAME=VALUE"
-            raise typer.BadParameter(msg, param_hint="--param")
+            raise typer.BadParameter(f"{item!r} is not NAME=VALUE", param_hint="--param")
         try:
             params[name] = json.loads(value)
         except ValueError:

@@ -41,20 +41,18 @@ def find_agent(name: str, params: Mapping[str, Any] | None = None) -> Agent:
     if ":" not in target:
         close = get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known))}"
-        msg = f"unknown agent {name!r}; {hint}"
-        raise UnknownAgentError(msg)
+        raise UnknownAgentError(f"unknown agent {name!r}; {hint}")
     module, _, attribute = target.partition(":")
     try:
         make = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        msg = f"cannot load agent {name!r} from {target}: {error}"
-        raise UnknownAgentError(msg) from error
+        raise UnknownAgentError(f"cannot load agent {name!r} from {target}: {error}") from error
     try:
         agent = make(**dict(params or {}))
     except (TypeError, ValueError) as error:
-        msg = f"agent {name!r}: {error}"
-        raise AgentParameterError(msg) from error
+        raise AgentParameterError(f"agent {name!r}: {error}") from error
     if not isinstance(agent, Agent):
-        msg = f"{target} made a {type(agent).__name__}, which has no run(env, model)"
-        raise UnknownAgentError(msg)
+        raise UnknownAgentError(
+            f"{target} made a {type(agent).__name__}, which has no run(env, model)"
+        )
     return agent

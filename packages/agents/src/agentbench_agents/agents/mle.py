@@ -37,8 +37,9 @@ class MLEAgent:
 
     def __post_init__(self) -> None:
         if self.repairs < 0 or (self.history is not None and self.history < 1):
-            msg = f"repairs must be >= 0 and history >= 1, not {self.repairs} and {self.history}"
-            raise ValueError(msg)
+            raise ValueError(
+                f"repairs must be >= 0 and history >= 1, not {self.repairs} and {self.history}"
+            )
 
     def run(self, env: "TaskEnv", model: "Model") -> None:
         """Act until the episode is over."""
