@@ -130,6 +130,29 @@ def report(
 
 
 @app.command()
+def export(
+    directory: Annotated[Path, typer.Argument(help="Directory that `agentbench run` wrote.")],
+    *,
+    to: Annotated[Path, typer.Option("--to", help="JSON Lines file to write.")],
+    format_: Annotated[
+        str, typer.Option("--format", "-f", help="messages (for training) or steps.")
+    ] = "messages",
+    keep: Annotated[
+        str,
+        typer.Option("--filter", help="all, scored, best-per-task, top-K, score>=X, margin>=X."),
+    ] = "scored",
+) -> None:
+    """Write trajectories as training data."""
+    from agentbench_agents.export import export as rows
+
+    lines = [json.dumps(row) + "\n" for row in rows(directory, format_=format_, keep=keep)]
+    temporary = to.with_name(f".{to.name}.part")
+    temporary.write_text("".join(lines), encoding="utf-8")
+    temporary.replace(to)
+    typer.echo(f"{len(lines)} rows written to {to}")
+
+
+@app.command()
 def grade(
     task: Annotated[str, typer.Argument(help="Task.")],
     submission: Annotated[Path, typer.Argument(help="CSV file.")],
