@@ -53,7 +53,7 @@ def student_t_cdf(t: float, df: float) -> float:
 
 
 def student_t_two_sided(t: float, df: float) -> float:
-    """P(\\|T\\| >= \\|t\\|): the two-sided p-value of a t statistic."""
+    """P(abs(T) >= abs(t)): the two-sided p-value of a t statistic."""
     if math.isinf(t):
         return 0.0
     if df > 1e8:
@@ -113,7 +113,7 @@ def studentized_range_quantile(p: float, k: int) -> float:
 
 
 def noncentral_t_power(shift: float, df: float, alpha: float) -> float:
-    """P(\\|T\\| > t_crit) where T is noncentral t with noncentrality ``shift``.
+    """P(abs(T) > t_crit) where T is noncentral t with noncentrality ``shift``.
 
     Conditional on the sample standard deviation s (in units of sigma), the numerator is normal:
     P(T > c) = E[Phi(shift - c s)] with df s^2 chi-squared; the expectation is a quadrature.

@@ -117,7 +117,7 @@ def population_error(values: ArrayLike, clusters: Sequence[Hashable]) -> Standar
     return StandardError(math.sqrt(variance), df)
 
 
-def suite_error(runs: Sequence[ArrayLike]) -> StandardError | None:
+def suite_error(runs: Sequence[NDArray[np.float64]]) -> StandardError | None:
     """Standard error of a mean of task means when only the seeds vary.
 
     V = sum_t s_t^2 / K_t / T^2 with Satterthwaite's degrees of freedom. A task with one run
@@ -129,8 +129,8 @@ def suite_error(runs: Sequence[ArrayLike]) -> StandardError | None:
     Returns:
         None when no task has two runs: then nothing is known about the variance between seeds.
     """
-    sizes = np.array([np.size(r) for r in runs], dtype=np.float64)
-    spread = np.array([np.var(r, ddof=1) if np.size(r) > 1 else 0.0 for r in runs])
+    sizes = np.array([r.size for r in runs], dtype=np.float64)
+    spread = np.array([float(r.var(ddof=1)) if r.size > 1 else 0.0 for r in runs])
     repeated = sizes > 1
     if not repeated.any():
         return None
@@ -146,7 +146,7 @@ def suite_error(runs: Sequence[ArrayLike]) -> StandardError | None:
 
 
 def mean_interval(value: float, error: StandardError | None, level: float) -> Interval | None:
-    """value +- t(df) * se; None where there is no standard error."""
+    """A value +- t(df) * se; None where there is no standard error."""
     if error is None:
         return None
     half = student_t_quantile(0.5 + level / 2.0, error.df) * error.se
@@ -194,5 +194,5 @@ def _cluster_sums(
     if len(codes) < 2:
         raise UndefinedMetricError("one cluster says nothing about the spread between clusters")
     residual = values - values.mean()
-    sums = np.bincount(index, weights=residual, minlength=len(codes))
-    return sums, np.bincount(index, minlength=len(codes)).astype(np.float64)
+    sums = np.bincount(index, weights=residual).astype(np.float64)
+    return sums, np.bincount(index).astype(np.float64)

@@ -110,7 +110,7 @@ def aup_mledojo(scores: Scores, higher_is_better: Sequence[bool]) -> ProfileArea
         UndefinedMetricError: a score that is not positive.
     """
     agents, ratios = _ratios(scores, higher_is_better)
-    valid = np.isfinite(ratios)
+    valid: NDArray[np.bool_] = np.isfinite(ratios)
     worst = np.where(valid, ratios, 0.0).max(axis=0)
     logs = np.log10(np.minimum(np.where(valid, ratios, 2.0 * worst), 100.0))
     tau_max = float(logs.max())
@@ -167,11 +167,12 @@ def _ratios(
     if not present.any(axis=0).all():
         task = int(np.argmin(present.any(axis=0)))
         raise UndefinedMetricError(f"task {task} has no result of any agent")
-    high = np.where(present, table, -math.inf).max(axis=0)
-    low = np.where(present, table, math.inf).min(axis=0)
-    filled = np.where(present, table, 1.0)
-    ratios = np.where(directions, high / filled, filled / low)
-    return agents, np.where(present, ratios, math.inf)
+    ratios = np.full(table.shape, math.inf)
+    for task, higher in enumerate(directions):
+        able = present[:, task]
+        column = table[able, task]
+        ratios[able, task] = column.max() / column if higher else column / column.min()
+    return agents, ratios
 
 
 def _shares(logs: NDArray[np.float64], taus: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -186,12 +187,12 @@ def _exact_area(logs: NDArray[np.float64], tau_max: float) -> NDArray[np.float64
 def _mlgym_ratios(
     scores: Scores, higher_is_better: Sequence[bool], baseline: str
 ) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64]]:
-    """Agents, ratios of shape (agents, tasks), and the ratio charged per task to infeasible ones."""
+    """Agents, ratios of shape (agents, tasks), and per task the ratio infeasible ones take."""
     agents, table, directions = _table(scores, higher_is_better)
     if baseline not in scores:
         raise InvalidInputError(f"the baseline {baseline!r} is not among the agents {agents}")
     reference = table[agents.index(baseline)]
-    feasible = (table >= 0.0) & np.where(directions, table >= reference, table <= reference)
+    feasible = (table >= 0.0) & ((table == reference) | ((table > reference) == directions))
     ratios = np.empty_like(table)
     charged = np.empty(directions.size)
     for task, higher in enumerate(directions):

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from agentbench_scoring.errors import (
     InvalidInputError,
@@ -178,10 +178,8 @@ def _checked(battles: Sequence[Battle | Sequence[str | float]]) -> list[Battle]:
     rows: list[Battle] = []
     for battle in battles:
         a, b, outcome = battle
-        if outcome not in {0, 0.5, 1} or not isinstance(outcome, int | float):
-            raise InvalidInputError(
-                f"an outcome is 1, 0.5 or 0 for the first agent, not {outcome!r}"
-            )
+        if outcome not in {0, 0.5, 1}:
+            raise InvalidInputError(f"an outcome is 1, 0.5 or 0 for the first, not {outcome!r}")
         if a == b:
             raise InvalidInputError(f"{a!r} cannot battle itself")
         rows.append((str(a), str(b), float(outcome)))
@@ -218,26 +216,34 @@ def _fit(
     rounds, m, _ = wins.shape
     games = wins + wins.transpose(0, 2, 1)
     scored = wins.sum(axis=2)
-    theta = np.zeros((rounds, m)) if start is None else np.tile(start, (rounds, 1))
+    theta = np.zeros((rounds, m))
+    if start is not None:
+        theta += start
     eye = np.eye(m)
-    weight = games.sum(axis=(1, 2))[:, None]
+    anchor = np.sum(games, axis=(1, 2), keepdims=True) / m**2
     for _ in range(_STEPS):
-        gap = theta[:, :, None] - theta[:, None, :]
-        p = 1.0 / (1.0 + np.exp(-np.clip(gap, -500, 500)))
+        p = 1.0 / (1.0 + np.exp(theta[:, None, :] - theta[:, :, None]))
         gradient = scored - np.sum(games * p, axis=2)
         curvature = games * p * (1.0 - p)
-        hessian = eye * curvature.sum(axis=2)[:, :, None] - curvature
-        hessian += (weight / m / m)[:, :, None]
-        step = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
+        hessian = eye * np.sum(curvature, axis=2, keepdims=True) - curvature + anchor
+        step = _solve(hessian, gradient)
         # A trust region of one unit of log odds keeps the first steps from overshooting.
-        step *= np.minimum(1.0, 1.0 / np.maximum(np.abs(step).max(axis=1, keepdims=True), 1e-300))
-        theta = theta + step
+        step /= np.maximum(1.0, np.abs(step).max(axis=1, keepdims=True))
+        theta += step
         if np.abs(step).max() < _TOLERANCE:
             return theta - theta.mean(axis=1, keepdims=True)
     raise NotIdentifiableError(
         f"the Bradley-Terry likelihood did not settle in {_STEPS} Newton steps; "
         "add a prior (prior_ties=0.5)"
     )
+
+
+def _solve(matrices: NDArray[np.float64], vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One linear system per round: shapes (rounds, m, m) and (rounds, m)."""
+    solution: NDArray[np.float64] = np.linalg.solve(matrices, vectors[:, :, None]).astype(
+        np.float64
+    )
+    return solution[:, :, 0]
 
 
 def _rescale(
@@ -247,7 +253,7 @@ def _rescale(
 
 
 def battles_to_wins(
-    scores: Mapping[str, Sequence[Sequence[float]]], *, tie_band: float = 0.0
+    scores: Mapping[str, Sequence[ArrayLike]], *, tie_band: float = 0.0
 ) -> tuple[list[str], NDArray[np.float64]]:
     """Agents and win matrices, shape (tasks, agents, agents), of all pairs of runs of a task.
 
@@ -259,12 +265,12 @@ def battles_to_wins(
         tie_band: scores this close tie.
     """
     agents = list(scores)
-    tasks = len(next(iter(scores.values()), []))
+    tasks = max(map(len, scores.values()), default=0)
     wins = np.zeros((tasks, len(agents), len(agents)))
     for i, a in enumerate(agents):
         for j, b in enumerate(agents[:i]):
             for t in range(tasks):
-                x, y = np.asarray(scores[a][t]), np.asarray(scores[b][t])
+                x, y = (np.asarray(scores[name][t], dtype=np.float64) for name in (a, b))
                 if x.size and y.size:
                     wins[t, i, j] = _share_won(x, y, tie_band)
                     wins[t, j, i] = 1.0 - wins[t, i, j]
@@ -272,11 +278,7 @@ def battles_to_wins(
 
 
 def _share_won(x: NDArray[np.float64], y: NDArray[np.float64], tie_band: float) -> float:
-    first, second = x[:, None], y[None, :]
-    beats = first > second
-    tied = first == second
-    if tie_band > 0:
-        with np.errstate(invalid="ignore"):
-            tied |= np.abs(first - second) <= tie_band
-        beats &= ~tied
-    return float(np.mean(beats + 0.5 * tied))
+    with np.errstate(invalid="ignore"):
+        gap = np.subtract.outer(x, y)
+    # Two failed runs are -inf - -inf = NaN: neither beats the other.
+    return float(np.mean(np.where(gap > tie_band, 1.0, np.where(gap < -tie_band, 0.0, 0.5))))

@@ -5,10 +5,9 @@ and never interpreted; reports escape it.
 """
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -79,12 +78,13 @@ class Run(BaseModel):
         """None in a field that has a default means the default."""
         if not isinstance(data, Mapping):
             return data
-        rows = {str(k): v for k, v in data.items() if v is not None}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] # any mapping
-        if isinstance(rows.get("medal"), str):
-            rows["medal"] = rows["medal"].lower()
-        if isinstance(rows.get("error"), str):
-            rows["error"] = rows["error"][:500]
-        return rows
+        given = cast("Mapping[object, object]", data)
+        row = {str(key): value for key, value in given.items() if value is not None}
+        if isinstance(medal := row.get("medal"), str):
+            row["medal"] = medal.lower()
+        if isinstance(error := row.get("error"), str):
+            row["error"] = error[:500]
+        return row
 
     @model_validator(mode="after")
     def _score_matches_status(self) -> Self:

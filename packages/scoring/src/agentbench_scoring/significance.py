@@ -92,8 +92,7 @@ def wilcoxon_signed_rank(a: ArrayLike, b: ArrayLike) -> SignificanceTest:
     if difference.size <= _EXACT_PAIRS:
         return SignificanceTest(statistic, _exact_signed_rank_p(ranks, statistic))
     n = difference.size
-    ties = np.unique(ranks, return_counts=True)[1].astype(np.float64)
-    variance = n * (n + 1) * (2 * n + 1) / 24.0 - float(np.sum(ties**3 - ties)) / 48.0
+    variance = n * (n + 1) * (2 * n + 1) / 24.0 - _tie_term(ranks) / 48.0
     z = (statistic - n * (n + 1) / 4.0) / math.sqrt(variance)
     return SignificanceTest(statistic, math.erfc(abs(z) / math.sqrt(2.0)))
 
@@ -134,9 +133,7 @@ def friedman(scores: ArrayLike) -> FriedmanResult:
         )
     n, k = table.shape
     ranks = np.stack([mid_ranks(row) for row in table])
-    ties = sum(
-        float(np.sum(c**3 - c)) for c in (np.unique(r, return_counts=True)[1] for r in ranks)
-    )
+    ties = sum(_tie_term(row) for row in ranks)
     correction = 1.0 - ties / (n * k * (k * k - 1))
     if correction <= 0:
         raise UndefinedMetricError("all agents tie on every task")
@@ -189,6 +186,12 @@ def mid_ranks(values: ArrayLike) -> NDArray[np.float64]:
     _, inverse, counts = np.unique(array, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return (last - (counts - 1) / 2.0)[inverse]
+
+
+def _tie_term(ranks: NDArray[np.float64]) -> float:
+    """Sum of t^3 - t over groups of t tied ranks."""
+    counts = np.unique(ranks, return_counts=True)[1].astype(np.float64)
+    return float(np.sum(counts**3 - counts))
 
 
 def _differences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
