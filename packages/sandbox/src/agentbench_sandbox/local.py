@@ -106,6 +106,8 @@ def refuse_what_no_local_back_end_can(request: Request) -> None:
     """Raise `CapabilityError` for what needs Docker."""
     if request.image is not None:
         raise CapabilityError(f"a local sandbox has no image, but {request.image!r} was asked for")
+    if request.runtime is not None:
+        raise CapabilityError(f"a local sandbox has no OCI runtime, but {request.runtime!r} was asked for")
     if request.limits.gpus:
         raise CapabilityError("a local sandbox passes no GPU in; use the Docker back end")
     cpus = request.limits.cpus
