@@ -56,9 +56,7 @@ class Channel:
         keep: What must not be collected while the socket is in use (the SDK's response).
     """
 
-    def __init__(
-        self, end: socket.socket, *, docker: bool = False, keep: object = None
-    ) -> None:
+    def __init__(self, end: socket.socket, *, docker: bool = False, keep: object = None) -> None:
         self._end = end
         self._keep = keep
         self._docker = docker

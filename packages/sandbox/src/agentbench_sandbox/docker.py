@@ -58,8 +58,8 @@ def connect(timeout_s: float = 3.0) -> Any:  # noqa: ANN401 - the SDK has no typ
     from requests.exceptions import RequestException
 
     try:
-        settings: dict[str, Any] = docker.utils.kwargs_from_env()  # pyright: ignore
-        api: Any = docker.APIClient(**settings, version="auto", timeout=timeout_s)  # pyright: ignore
+        settings: dict[str, Any] = docker.utils.kwargs_from_env()
+        api: Any = docker.APIClient(**settings, version="auto", timeout=timeout_s)
     except (DockerException, RequestException, OSError) as error:
         reason = "permission denied" if "Permission denied" in str(error) else "no daemon answers"
         raise SandboxUnavailableError(
@@ -82,7 +82,9 @@ def find_image(api: Any, tag: str) -> dict[str, Any]:  # noqa: ANN401
         return dict(api.inspect_image(tag))
     except ImageNotFound:
         how = "run `agentbench-sandbox build`" if tag == DEFAULT_IMAGE else f"docker pull {tag}"
-        raise ImageError(f"the image {tag} is not on this Docker daemon; to get it: {how}") from None
+        raise ImageError(
+            f"the image {tag} is not on this Docker daemon; to get it: {how}"
+        ) from None
 
 
 def open_docker(request: Request) -> SupervisedSandbox:
@@ -327,5 +329,3 @@ def why_it_died(api: Any, container: str, since: int) -> str | None:  # noqa: AN
         )
         seen = [str(event.get("Action")) for event in events]
     return "the sandbox ran out of memory (oom)" if "oom" in seen else None
-
-

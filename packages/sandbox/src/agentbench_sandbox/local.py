@@ -96,7 +96,7 @@ def configuration(request: Request, workdir: str, tmp: str) -> Header:
             "RLIMIT_CORE": 0,
             "RLIMIT_FSIZE": largest,
             "RLIMIT_DATA": 2 * limits.memory_mib * MIB,
-            "RLIMIT_NOFILE": 4096,
+            "RLIMIT_NOFILE": 65_664,
         },
         "watch": {"memory_kib": limits.memory_mib * 1024, "pids": limits.pids},
     }
@@ -107,7 +107,9 @@ def refuse_what_no_local_back_end_can(request: Request) -> None:
     if request.image is not None:
         raise CapabilityError(f"a local sandbox has no image, but {request.image!r} was asked for")
     if request.runtime is not None:
-        raise CapabilityError(f"a local sandbox has no OCI runtime, but {request.runtime!r} was asked for")
+        raise CapabilityError(
+            f"a local sandbox has no OCI runtime, but {request.runtime!r} was asked for"
+        )
     if request.limits.gpus:
         raise CapabilityError("a local sandbox passes no GPU in; use the Docker back end")
     cpus = request.limits.cpus

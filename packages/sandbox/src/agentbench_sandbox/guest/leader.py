@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 
+from agentbench_sandbox.guest.cells import Session
 from agentbench_sandbox.guest.command import Command, fork_patiently
 from agentbench_sandbox.guest.confine import PR_SET_CHILD_SUBREAPER, prctl
 from agentbench_sandbox.guest.processes import Children, kill_tree
@@ -97,6 +98,9 @@ def lead(fd: int, setting: Setting) -> None:
                     return
                 for pipe in command.pipes:
                     os.close(pipe)
+            elif op == "kernel":
+                Session(link, request, setting).serve()
+                return
             elif op in ("read", "write", "mkdir", "tree"):
                 header = do_transfer(link, request, body, setting)
                 if header is not None:

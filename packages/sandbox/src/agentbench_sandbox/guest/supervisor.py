@@ -50,7 +50,7 @@ class Leader:
         self.end = end
         self.frames = Frames()
         self.out = bytearray()
-        self.request: int | None = None
+        self.requests: set[int] = set()
 
 
 class Tunnel:
@@ -132,15 +132,20 @@ class Supervisor:
         if leader in self.idle:
             self.idle.remove(leader)
         leader.end.close()
-        if leader.request is not None:
-            del self.by_request[leader.request]
-            self.tell({"id": leader.request, "op": "end", "lost": True})
+        for number in leader.requests:
+            del self.by_request[number]
+            self.tell({"id": number, "op": "end", "lost": True})
 
-    def forget(self, leader: Leader) -> None:
-        """Note that a leader's request has ended."""
-        if leader.request is not None:
-            del self.by_request[leader.request]
-            leader.request = None
+    def assign(self, leader: Leader, number: int) -> None:
+        """Note that a leader works on a request."""
+        leader.requests.add(number)
+        self.by_request[number] = leader
+
+    def forget(self, leader: Leader, number: int) -> None:
+        """Note that a request has ended."""
+        if number in leader.requests:
+            leader.requests.remove(number)
+            del self.by_request[number]
 
     def to_leader(self, leader: Leader, header: Header, body: bytes) -> None:
         """Queue a frame for a leader; what does not fit now is sent when it reads again."""
@@ -177,13 +182,13 @@ class Supervisor:
             return
         for header, body in frames:
             if header["op"] == "idle" or header.get("idle"):
-                self.forget(leader)
+                self.forget(leader, header["id"])
                 if len(self.idle) < SPARE_LEADERS:
                     self.idle.append(leader)
                 else:
                     leader.end.shutdown(socket.SHUT_WR)
             elif header["op"] == "end":
-                self.forget(leader)
+                self.forget(leader, header["id"])
             if header["op"] != "idle":
                 self.tell(header, body)
 
@@ -211,6 +216,11 @@ class Supervisor:
         if op == "ping":
             self.tell({"id": header["id"], "op": "end", "usage": self.usage()})
             return
+        if op == "join":
+            family = self.by_request.get(header["of"])
+            if family is not None:
+                self.assign(family, header["id"])
+            return
         if op not in ("exec", "kernel", "read", "write", "mkdir", "tree"):
             return  # about a request that has just ended
         try:
@@ -218,8 +228,7 @@ class Supervisor:
         except OSError as error:
             self.tell({"id": header["id"], "op": "end", "refused": error.strerror})
             return
-        leader.request = header["id"]
-        self.by_request[header["id"]] = leader
+        self.assign(leader, header["id"])
         self.to_leader(leader, header, body)
 
     def usage(self) -> Header:
@@ -320,7 +329,7 @@ class Supervisor:
         if over or crowd or full:
             worst = max(trees, key=lambda leader: (memory_kib if over else len)(trees[leader]))
             word = "memory" if over else "pids" if crowd else "disk"
-            self.to_leader(worst, {"id": worst.request, "op": "limit", "which": word}, b"")
+            self.to_leader(worst, {"id": 0, "op": "limit", "which": word}, b"")
 
     def exact_kib(self, pids: list[int]) -> int:
         """Return the memory of `pids`, forked copies counted once, as the agent."""
