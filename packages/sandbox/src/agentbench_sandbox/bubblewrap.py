@@ -19,7 +19,7 @@ from agentbench_sandbox.interpreter import SYSTEM, hidden_paths, prefixes
 from agentbench_sandbox.sandbox import Capabilities, Request
 
 CAPABILITIES = Capabilities(
-    memory="watchdog", pids="watchdog", disk="kernel", network="proxy", cpus="whole"
+    memory="watchdog", pids="kernel", disk="kernel", network="proxy", cpus="whole"
 )
 MIB = 1 << 20
 AGENT = 65534

@@ -20,6 +20,7 @@ from agentbench_sandbox.errors import (
     SandboxUnavailableError,
 )
 from agentbench_sandbox.guest import BOOT, cell_program, program
+from agentbench_sandbox.guest.processes import OOM_COUNTERS, PIDS_COUNTERS
 from agentbench_sandbox.identity import agent_user, labels
 from agentbench_sandbox.sandbox import Capabilities, Limits, Request
 from agentbench_sandbox.supervised import SupervisedSandbox
@@ -256,6 +257,8 @@ def configuration(request: Request, image: dict[str, Any], uid: int) -> Header:
         "cell_program": cell_program(),
         "rlimits": {"RLIMIT_CORE": 0},
         "watch": {},
+        "oom_counters": OOM_COUNTERS,
+        "pids_counters": PIDS_COUNTERS,
     }
 
 

@@ -15,7 +15,6 @@ from agentbench_sandbox.guest.processes import (
     descendants,
     kill_tree,
     memory_kib,
-    oom_kills,
     send_signal,
 )
 from agentbench_sandbox.guest.wire import CHUNK, Frames, WireError, pack
@@ -162,7 +161,7 @@ class Session:
         kernel.deadline = kernel.started + header["timeout"]
         kernel.interrupted = False
         kernel.limit = None
-        kernel.oom_before = oom_kills() or 0
+        kernel.oom_before = self.setting.oom_kills()
         kernel.captures = (Capture(kernel.output), Capture(kernel.output))
         try:
             assert kernel.control is not None  # noqa: S101 - a kernel in the table has one
@@ -277,7 +276,7 @@ class Session:
             reason = f"{how}: {said}" if said else how
             self.link.send({"id": kernel.number, "op": "end", "refused": reason})
             return
-        if (oom_kills() or 0) > kernel.oom_before:
+        if self.setting.oom_kills() > kernel.oom_before:
             kernel.limit = kernel.limit or "memory"
         if kernel.cell is not None:
             reason = {"name": "KernelDied", "message": how, "traceback": ""}

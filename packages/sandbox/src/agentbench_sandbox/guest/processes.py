@@ -145,8 +145,8 @@ def proportional_kib(pids: list[int]) -> int:
     return total
 
 
-def read_counter(paths: Sequence[str], key: str) -> int | None:
-    """Return an integer after `key` from the first of `paths` that exists, or None."""
+def read_counter(paths: Sequence[str], key: str) -> int:
+    """Return the integer after `key` in the first of `paths` that has it; 0 when none has."""
     for path in paths:
         try:
             with open(path) as file:
@@ -156,15 +156,9 @@ def read_counter(paths: Sequence[str], key: str) -> int | None:
                         return int(fields[1])
         except (OSError, ValueError):
             continue
-    return None
+    return 0
 
 
-def oom_kills() -> int | None:
-    """Return how many processes the kernel killed for memory (control group v2, v1)."""
-    paths = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
-    return read_counter(paths, "oom_kill")
-
-
-def pids_refused() -> int | None:
-    """Return how many forks the control group refused (v2, then v1)."""
-    return read_counter(("/sys/fs/cgroup/pids.events", "/sys/fs/cgroup/pids/pids.events"), "max")
+OOM_COUNTERS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+PIDS_COUNTERS = ("/sys/fs/cgroup/pids.events", "/sys/fs/cgroup/pids/pids.events")
+"""Where a container sees its own control group's counters: version 2, version 1."""

@@ -323,9 +323,13 @@ class Supervisor:
         pids = [pid for tree in trees.values() for pid in tree]
         limit = self.limits.get("memory_kib")
         over = limit and memory_kib(pids) > limit and self.exact_kib(pids) > limit
-        crowd = self.limits.get("pids") and len(pids) > self.limits["pids"]
+        most = self.limits.get("pids", float("inf"))
+        crowd = len(pids) > most
         disk = self.limits.get("disk_kib")
         full = disk and disk_kib(self.limits["disk_paths"], disk) > disk
+        if len(pids) > most - 8:  # the kernel refuses forks at the limit without counting them
+            worst = max(trees, key=lambda leader: len(trees[leader]))
+            self.to_leader(worst, {"id": 0, "op": "crowded"}, b"")
         if over or crowd or full:
             worst = max(trees, key=lambda leader: (memory_kib if over else len)(trees[leader]))
             word = "memory" if over else "pids" if crowd else "disk"
@@ -461,4 +465,9 @@ def main() -> None:
         kill_tree(os.getpid(), Children())
         for path in config.get("remove", ()):
             shutil.rmtree(path, ignore_errors=True)
+        for path in config.get("remove_groups", ()):
+            try:
+                os.rmdir(path)
+            except OSError:
+                pass
         os._exit(0)

@@ -54,6 +54,7 @@ def daemon_that_ignores_sigterm_dies(sandbox: Sandbox) -> None:
     assert survivors(sandbox, "86414") == 0
 
 
+@needs("pids=kernel")
 def respawner_dies(sandbox: Sandbox) -> None:
     """A chain of processes that each start the next before they die is outrun."""
     code = (
@@ -134,6 +135,7 @@ def other_commands_outlive_a_timeout(sandbox: Sandbox) -> None:
     assert results == ["untouched\n"]
 
 
+@needs("pids=kernel")
 def fork_bomb_hits_the_limit(sandbox: Sandbox) -> None:
     """Too many processes end in an error inside, a flag outside, and a usable sandbox."""
     code = "import os, time\nwhile True:\n    if os.fork() == 0: time.sleep(20)\n"
@@ -143,6 +145,7 @@ def fork_bomb_hits_the_limit(sandbox: Sandbox) -> None:
     assert_alive(sandbox)
 
 
+@needs("pids=kernel")
 def fork_bomb_is_swept_at_the_deadline(sandbox: Sandbox) -> None:
     """A bomb that goes on and on is gone after its deadline."""
     script = "b() { b | b & }; b; sleep 30"

@@ -307,7 +307,7 @@ def terminal_cannot_be_typed_into(sandbox: Sandbox) -> None:
     assert py(sandbox, code).stdout == ""
 
 
-@needs("read_only_root")
+@needs("read_only_root", "remap")
 def removing_everything_hurts_only_the_workspace(sandbox: Sandbox) -> None:
     """`rm -rf /` leaves a sandbox that still runs."""
     sh(sandbox, "rm -rf --no-preserve-root / 2>/dev/null; true", timeout_s=60)
