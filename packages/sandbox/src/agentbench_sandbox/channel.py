@@ -1,5 +1,6 @@
 """The host's end of the stream to a supervisor: requests go in, their frames come back."""
 
+import io
 import queue
 import socket
 import threading
@@ -140,6 +141,8 @@ class Channel:
         if threading.current_thread() is not self._reader and self._reader.ident is not None:
             self._reader.join(5)
         self._end.close()
+        if isinstance(self._keep, io.IOBase):
+            self._keep.close()
 
     def _end_all(self, reason: str) -> None:
         with self._lock:

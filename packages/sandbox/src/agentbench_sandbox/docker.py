@@ -5,6 +5,7 @@ supervisor, which is PID 1. When the stream closes, because this process was kil
 the supervisor exits and the daemon removes the container.
 """
 
+import base64
 import socket
 import time
 from contextlib import suppress
@@ -12,6 +13,7 @@ from functools import lru_cache
 from math import ceil
 from typing import Any
 
+from agentbench_sandbox import seccomp
 from agentbench_sandbox.channel import Channel, Header
 from agentbench_sandbox.errors import (
     CapabilityError,
@@ -256,10 +258,21 @@ def configuration(request: Request, image: dict[str, Any], uid: int) -> Header:
         "python": "python3",
         "cell_program": cell_program(),
         "rlimits": {"RLIMIT_CORE": 0},
+        "shared": ["/tmp", request.workdir],  # noqa: S108 - paths inside
+        "seccomp": seccomp_filter(image),
         "watch": {},
         "oom_counters": OOM_COUNTERS,
         "pids_counters": PIDS_COUNTERS,
     }
+
+
+def seccomp_filter(image: dict[str, Any]) -> str | None:
+    """Return our filter, which is stricter than Docker's, if there is one for the image."""
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(str(image.get("Architecture")))
+    if machine is None:
+        return None
+    instructions = seccomp.filter_program(sockets=True, affinity=True, machine=machine)
+    return base64.b64encode(instructions).decode()
 
 
 def thread_counts(limits: Limits) -> dict[str, str]:

@@ -451,6 +451,8 @@ def main() -> None:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     config, _ = Link(0).receive()
     try:
+        for path in config.get("shared", ()):
+            os.chmod(path, 0o1777)  # Docker gives a tmpfs the mode of the directory below it
         supervisor = Supervisor(config)
     except OSError as error:
         write_all(

@@ -186,7 +186,7 @@ def memory_hog_is_killed(sandbox: Sandbox) -> None:
 def memory_hogs_together_are_killed(sandbox: Sandbox) -> None:
     """Four processes that only together exceed the limit are noticed."""
     size = sandbox.limits.memory_mib // 3
-    code = f"import time; x = bytearray(b'x') * ({size} << 20); time.sleep(8)"
+    code = f"import time; x = bytearray(b'x') * ({size} << 20); time.sleep(5)"
     script = f'for i in 1 2 3 4; do python3 -c "{code}" & done; wait'
     assert sh(sandbox, script, timeout_s=30).oom_killed
     assert_alive(sandbox)
