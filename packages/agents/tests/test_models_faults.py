@@ -2,9 +2,11 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from typing import Literal
+from typing import Protocol as PythonProtocol
 
 import pytest
 
@@ -46,17 +48,44 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
 
 
-def client(
-    protocol: Protocol, server: FaultServer, *, retry: Retry = QUICK, gate: Gate | None = None
-) -> Model:
-    if protocol == "anthropic":
-        return AnthropicModel("any", base_url=server.base_url, retry=retry, gate=gate)
-    stream = protocol == "stream"
-    return OpenAIModel("any", base_url=server.base_url, retry=retry, gate=gate, stream=stream)
+class Client(PythonProtocol):
+    def __call__(
+        self,
+        protocol: Protocol,
+        server: FaultServer,
+        *,
+        retry: Retry = QUICK,
+        gate: Gate | None = None,
+    ) -> Model: ...
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    """Opens models and closes them after the test."""
+    with ExitStack() as opened:
+
+        def make(
+            protocol: Protocol,
+            server: FaultServer,
+            *,
+            retry: Retry = QUICK,
+            gate: Gate | None = None,
+        ) -> Model:
+            url = server.base_url
+            model: Model = (
+                AnthropicModel("any", base_url=url, retry=retry, gate=gate)
+                if protocol == "anthropic"
+                else OpenAIModel(
+                    "any", base_url=url, retry=retry, gate=gate, stream=protocol == "stream"
+                )
+            )
+            return opened.enter_context(closing(model))
+
+        yield make
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_good_answer_is_read(protocol: Protocol) -> None:
+def test_a_good_answer_is_read(client: Client, protocol: Protocol) -> None:
     with FaultServer(text="a\u2028b\nc") as server:
         answer = client(protocol, server).complete(HELLO)
     assert (answer.text, answer.finish_reason) == ("a\u2028b\nc", "stop")
@@ -82,7 +111,7 @@ TABLE = [pytest.param(p, f.values[0], id=f"{p}-{f.id}") for p, f in CASES]
 
 
 @pytest.mark.parametrize(("protocol", "fault"), TABLE)
-def test_one_failure_is_retried(protocol: Protocol, fault: Fault) -> None:
+def test_one_failure_is_retried(client: Client, protocol: Protocol, fault: Fault) -> None:
     with FaultServer([fault]) as server:
         answer = client(protocol, server, retry=retry_for(fault)).complete(HELLO)
         assert answer.text == "hello"
@@ -91,7 +120,7 @@ def test_one_failure_is_retried(protocol: Protocol, fault: Fault) -> None:
 
 @pytest.mark.parametrize(("protocol", "fault"), TABLE)
 def test_failure_for_good_is_infrastructure_after_bounded_attempts(
-    protocol: Protocol, fault: Fault
+    client: Client, protocol: Protocol, fault: Fault
 ) -> None:
     with FaultServer([fault] * 10) as server:
         with pytest.raises((ModelUnavailableError, ModelProtocolError)) as error:
@@ -143,7 +172,7 @@ FATAL = [
     ("status", "body", "kind", "advice"), FATAL, ids=[f"{f[0]}-{f[3]}" for f in FATAL]
 )
 def test_what_no_retry_can_mend_fails_at_once(
-    protocol: Protocol, status: int, body: str, kind: type[ModelError], advice: str
+    client: Client, protocol: Protocol, status: int, body: str, kind: type[ModelError], advice: str
 ) -> None:
     with FaultServer([Fault(kind="status", status=status, body=body)]) as server:
         with pytest.raises(kind, match=advice):
@@ -153,7 +182,9 @@ def test_what_no_retry_can_mend_fails_at_once(
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500])
-def test_a_key_that_the_server_echoes_stays_secret(protocol: Protocol, status: int) -> None:
+def test_a_key_that_the_server_echoes_stays_secret(
+    client: Client, protocol: Protocol, status: int
+) -> None:
     body = '{"error": {"message": "Incorrect key {authorization} provided"}}'
     with FaultServer([Fault(kind="status", status=status, body=body)] * 3) as server:
         with pytest.raises(ModelError) as error:
@@ -166,7 +197,9 @@ def test_a_key_that_the_server_echoes_stays_secret(protocol: Protocol, status: i
         chain = None if chain.__suppress_context__ else chain.__context__
 
 
-def test_a_key_that_is_no_header_stays_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_is_no_header_stays_secret(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\nsecond line")
     with FaultServer() as server, pytest.raises(ModelError) as error:
         client("whole", server).complete(HELLO)
@@ -174,7 +207,7 @@ def test_a_key_that_is_no_header_stays_secret(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_server_that_is_not_there_is_named_at_once(protocol: Protocol) -> None:
+def test_a_server_that_is_not_there_is_named_at_once(client: Client, protocol: Protocol) -> None:
     with FaultServer() as server:
         pass
     began = time.monotonic()
@@ -183,7 +216,7 @@ def test_a_server_that_is_not_there_is_named_at_once(protocol: Protocol) -> None
     assert time.monotonic() - began < 5
 
 
-def test_a_server_that_goes_away_during_a_run_is_waited_for() -> None:
+def test_a_server_that_goes_away_during_a_run_is_waited_for(client: Client) -> None:
     waits: list[float] = []
     with FaultServer() as server:
         model = client("whole", server, retry=Retry(attempts=3, sleep=waits.append))
@@ -197,7 +230,9 @@ def test_a_server_that_goes_away_during_a_run_is_waited_for() -> None:
     "headers", [(("retry-after", "7"),), (("retry-after-ms", "7000"),)], ids=["s", "ms"]
 )
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_retry_after_is_honoured(protocol: Protocol, headers: tuple[tuple[str, str], ...]) -> None:
+def test_retry_after_is_honoured(
+    client: Client, protocol: Protocol, headers: tuple[tuple[str, str], ...]
+) -> None:
     waits: list[float] = []
     now = [0.0]
 
@@ -212,7 +247,7 @@ def test_retry_after_is_honoured(protocol: Protocol, headers: tuple[tuple[str, s
     assert waits == [7.0]
 
 
-def test_a_wait_beyond_the_total_is_not_begun() -> None:
+def test_a_wait_beyond_the_total_is_not_begun(client: Client) -> None:
     fault = Fault(kind="status", status=429, headers=(("retry-after", "3600"),))
     slept: list[float] = []
     with FaultServer([fault]) as server, pytest.raises(ModelUnavailableError, match="wait 3600 s"):
@@ -220,7 +255,7 @@ def test_a_wait_beyond_the_total_is_not_begun() -> None:
     assert slept == []
 
 
-def test_a_trickle_ends_at_the_deadline() -> None:
+def test_a_trickle_ends_at_the_deadline(client: Client) -> None:
     retry = Retry(attempts=1, timeout_s=0.4)
     began = time.monotonic()
     with (
@@ -231,12 +266,13 @@ def test_a_trickle_ends_at_the_deadline() -> None:
     assert time.monotonic() - began < 5
 
 
-def test_what_is_asked_for_is_what_is_sent() -> None:
+def test_what_is_asked_for_is_what_is_sent(client: Client) -> None:
     sampling = Sampling(
         temperature=0.0, top_p=0.5, max_tokens=9, seed=0, stop=("x",), logprobs=True
     )
     with FaultServer() as server:
-        open_model("openai:m", base_url=server.base_url, sampling=sampling).complete(HELLO)
+        with closing(open_model("openai:m", base_url=server.base_url, sampling=sampling)) as model:
+            model.complete(HELLO)
         client("whole", server).complete(HELLO)
     assert server.seen[0].body == {
         "model": "m",
@@ -254,11 +290,12 @@ def test_what_is_asked_for_is_what_is_sent() -> None:
 def test_extra_fields_of_a_server_are_sent() -> None:
     with FaultServer() as server:
         extra = {"return_token_ids": True, "chat_template_kwargs": {"enable_thinking": False}}
-        OpenAIModel("m", base_url=server.base_url, extra_body=extra).complete(HELLO)
+        with closing(OpenAIModel("m", base_url=server.base_url, extra_body=extra)) as model:
+            model.complete(HELLO)
     assert server.seen[0].body["return_token_ids"] is True
 
 
-def test_concurrency_falls_to_what_a_server_carries() -> None:
+def test_concurrency_falls_to_what_a_server_carries(client: Client) -> None:
     """32 threads against a server that carries 4: everything is answered, nobody starves."""
     gate = Gate(start=32, most=32)
     retry = Retry(attempts=50, first_wait_s=0.02, longest_wait_s=0.1)
@@ -273,7 +310,7 @@ def test_concurrency_falls_to_what_a_server_carries() -> None:
     assert refused < 160  # 32 at once for ever would be refused seven times of eight
 
 
-def test_a_hang_does_not_hold_the_others() -> None:
+def test_a_hang_does_not_hold_the_others(client: Client) -> None:
     with FaultServer([Fault(kind="hang", seconds=5)]) as server:
         model = client("whole", server, retry=Retry(attempts=1, timeout_s=1.5))
         failed = threading.Event()
@@ -299,7 +336,7 @@ def test_no_key_reaches_a_server_that_needs_none(
 ) -> None:
     for variable in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
         monkeypatch.delenv(variable, raising=False)
-    with FaultServer() as server:
-        assert make("m", base_url=server.base_url).complete(HELLO).text == "hello"
+    with FaultServer() as server, closing(make("m", base_url=server.base_url)) as model:
+        assert model.complete(HELLO).text == "hello"
     headers = {key.lower(): value for key, value in server.seen[0].headers.items()}
     assert "none" in (headers.get("authorization", "") + headers.get("x-api-key", ""))

@@ -1,11 +1,13 @@
 """Against real servers, with a random model made on the spot."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from agentbench_agents.models import (
+    Completion,
     ContextLengthError,
     Message,
     Model,
@@ -119,20 +121,20 @@ def test_a_stream_says_what_the_whole_says(request: pytest.FixtureRequest, serve
     path = str(request.getfixturevalue("tiny" if server == "transformers" else "gguf"))
     url = request.getfixturevalue(f"{server}_server")
     draw = Sampling(temperature=1.0, seed=7, max_tokens=64)
-    streamed, whole = (
-        OpenAIModel(path, base_url=url, stream=stream).complete(HELLO, sampling=draw)
-        for stream in (True, False)
-    )
+    answers: list[Completion] = []
+    for stream in (True, False):
+        with closing(OpenAIModel(path, base_url=url, stream=stream)) as model:
+            answers.append(model.complete(HELLO, sampling=draw))
+    streamed, whole = answers
     assert streamed.text == whole.text
     assert streamed.finish_reason == whole.finish_reason
     assert streamed.usage.completion_tokens == whole.usage.completion_tokens
 
 
 def test_llama_cpp_returns_log_probabilities(gguf: Path, llama_cpp_server: str) -> None:
-    model = OpenAIModel(str(gguf), base_url=llama_cpp_server)
-    answer = model.complete(
-        HELLO, sampling=Sampling(temperature=1.0, seed=2, max_tokens=16, logprobs=True)
-    )
+    draw = Sampling(temperature=1.0, seed=2, max_tokens=16, logprobs=True)
+    with closing(OpenAIModel(str(gguf), base_url=llama_cpp_server, sampling=draw)) as model:
+        answer = model.complete(HELLO)
     assert answer.logprobs
     assert len(answer.logprobs) == answer.usage.completion_tokens
     assert all(-12 < logprob < 0 for logprob in answer.logprobs)
@@ -142,8 +144,10 @@ def test_llama_cpp_returns_log_probabilities(gguf: Path, llama_cpp_server: str) 
 def test_a_prompt_beyond_the_window_is_told_apart(
     gguf: Path, llama_cpp_server: str, protocol: str
 ) -> None:
-    model = open_model(f"{protocol}:{gguf}", base_url=llama_cpp_server)
-    with pytest.raises(ContextLengthError, match="shorten the conversation"):
+    with (
+        closing(open_model(f"{protocol}:{gguf}", base_url=llama_cpp_server)) as model,
+        pytest.raises(ContextLengthError, match="shorten the conversation"),
+    ):
         model.complete([{"role": "user", "content": "x" * 70_000}])
 
 
@@ -168,6 +172,9 @@ def test_a_conversation_goes_on(model: Model) -> None:
 
 
 def test_an_unknown_name_is_refused_in_one_sentence(transformers_server: str) -> None:
-    with pytest.raises(ModelRequestError, match="requested 'no-such'") as error:
-        open_model("openai:no-such", base_url=transformers_server).complete(HELLO)
+    with (
+        closing(open_model("openai:no-such", base_url=transformers_server)) as model,
+        pytest.raises(ModelRequestError, match="requested 'no-such'") as error,
+    ):
+        model.complete(HELLO)
     assert str(error.value).startswith(transformers_server)
