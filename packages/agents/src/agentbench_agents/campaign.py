@@ -97,9 +97,10 @@ class Campaign:
         ledger = Ledger(self.directory / LEDGER_FILE)
         try:
             with ledger.exclusive():
-                self._rebuild_results()
-                done = {r.run_id for r in self.results() if r.status != "infra"}
-            left = {run_id: spec for run_id, spec in wanted.items() if run_id not in done}
+                results = self.results()
+                done = {r.run_id for r in results if r.status != "infra"}
+                left = {run_id: spec for run_id, spec in wanted.items() if run_id not in done}
+                self._rebuild_results([r for r in results if r.run_id not in left])
             ledger.plan(left)
         finally:
             ledger.close()
@@ -156,10 +157,10 @@ class Campaign:
             write_json(folder / RUN_FILE, planned_record(spec))
         return folder
 
-    def _rebuild_results(self) -> None:
+    def _rebuild_results(self, results: Sequence[RunResult]) -> None:
         """Make `results.jsonl` say what the directories say."""
         path = self.directory / RESULTS_FILE
-        lines = [r.model_dump_json() + "\n" for r in self.results()]
+        lines = [r.model_dump_json() + "\n" for r in results]
         if not lines and not path.exists():
             return
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
