@@ -85,9 +85,7 @@ def _is_train(prepared: PreparedTask, name: str) -> bool:
     return name == recipe.train or name in sides or "train" in name.lower()
 
 
-def _targets_by_name(
-    prepared: PreparedTask, tables: dict[str, pl.DataFrame]
-) -> Iterator[Finding]:
+def _targets_by_name(prepared: PreparedTask, tables: dict[str, pl.DataFrame]) -> Iterator[Finding]:
     recipe = prepared.task.recipe
     targets = set(recipe.targets) | set(recipe.drop_in_test) | set(prepared.task.submission.columns)
     targets -= set(prepared.task.submission.id)
@@ -189,13 +187,17 @@ def _repeated_files(prepared: PreparedTask) -> Iterator[Finding]:
         yield Finding(code="train-test-overlap", severity="warning", evidence=evidence)
 
 
-def _answer_per_row(prepared: PreparedTask, test: pl.DataFrame, answers: pl.DataFrame) -> pl.Series | None:
+def _answer_per_row(
+    prepared: PreparedTask, test: pl.DataFrame, answers: pl.DataFrame
+) -> pl.Series | None:
     """The first target in the order of the test table, when both have the ids."""
     ids = list(prepared.task.submission.id)
     if not set(ids) <= set(test.columns):
         return None
     target = next(iter(prepared.task.submission.columns))
-    joined = test.select(ids).join(answers.select(*ids, target), on=ids, how="left", maintain_order="left")
+    joined = test.select(ids).join(
+        answers.select(*ids, target), on=ids, how="left", maintain_order="left"
+    )
     return joined[target] if joined.height == test.height else None
 
 
@@ -214,7 +216,11 @@ def _names_of_files(
         if float(texts.str.contains(r"\.\w{2,5}$").mean() or 0) < 0.9:  # noqa: PLR2004
             continue
         pairs = zip(texts.to_list(), truth.fill_null("").to_list(), strict=True)
-        inside = [bool(label) and bool(re.search(rf"(?<![a-z0-9]){re.escape(label)}(?![a-z0-9])", text, re.I)) for text, label in pairs]
+        inside = [
+            bool(label)
+            and bool(re.search(rf"(?<![a-z0-9]){re.escape(label)}(?![a-z0-9])", text, re.I))
+            for text, label in pairs
+        ]
         if np.mean(inside) >= 0.9:  # noqa: PLR2004
             evidence = f"column {column} of {prepared.task.recipe.test} names the class"
             yield Finding(code="answer-in-file-name", severity="error", evidence=evidence)

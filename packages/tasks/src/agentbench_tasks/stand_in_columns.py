@@ -286,8 +286,7 @@ def _characters(rows: Rows, name: str, _: str) -> list[Any]:
     signs = _pick([f"U+30{number}" for number in range(40, 60)], rows.target(name))
     boxes = _corners(rows, name).tolist()
     return [
-        f"{sign} {x} {y} {r - x} {b - y}"
-        for sign, (x, y, r, b) in zip(signs, boxes, strict=True)
+        f"{sign} {x} {y} {r - x} {b - y}" for sign, (x, y, r, b) in zip(signs, boxes, strict=True)
     ]
 
 

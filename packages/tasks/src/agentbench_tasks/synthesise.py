@@ -80,9 +80,7 @@ def _written_out(kinds: dict[str, str], recipe: Recipe) -> dict[str, str]:
     }
 
 
-def _write_table(
-    folder: Path, path: str, table: Rows, form: str | None, recipe: Recipe
-) -> None:
+def _write_table(folder: Path, path: str, table: Rows, form: str | None, recipe: Recipe) -> None:
     if form in {None, "csv"} and "{" not in path:
         tables = {side.path: side.format for side in recipe.tables}
         form = tables.get(path, path.rpartition(".")[2])
@@ -114,9 +112,7 @@ def _write_table(
 def _write_pattern(folder: Path, path: str, table: Rows, form: str) -> None:
     """One file per distinct value of the pattern's fields: empty, or the CSV of its rows."""
     fields = template_fields(path)
-    for values, part in table.frame.partition_by(
-        fields, as_dict=True, maintain_order=True
-    ).items():
+    for values, part in table.frame.partition_by(fields, as_dict=True, maintain_order=True).items():
         named = dict(zip(fields, values, strict=True))
         target = folder / path.format(**named)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -226,12 +222,15 @@ def _pack(recipe: Recipe, folder: Path) -> None:
 def _pack_one(folder: Path, name: str, base: Path) -> None:
     stem = folder / re.sub(r"\.zip$", "", name)
     sources = [stem] if base == folder else [base]
-    files = [path for source in sources for path in ([source] if source.is_file() else sorted(source.rglob("*"))) if path.is_file()]
+    files = [
+        path
+        for source in sources
+        for path in ([source] if source.is_file() else sorted(source.rglob("*")))
+        if path.is_file()
+    ]
     if not files:
         return
     with zipfile.ZipFile(folder / name, "w") as archive:
         for path in files:
             archive.write(path, path.relative_to(base).as_posix())
             path.unlink()
-
-
