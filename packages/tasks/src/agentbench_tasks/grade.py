@@ -1,79 +1,63 @@
-"""Grade a submission against the answers of a prepared task, on the host."""
+"""Grade a submission on the host: score, place on the human board, margin between anchors."""
 
 import hashlib
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from agentbench_scoring import SubmissionSpec, TargetSpec, align, get_metric
-from agentbench_tasks.build import PART
+from agentbench_tasks.board import Medal, standing
+from agentbench_tasks.build import ANSWERS, PART
+from agentbench_tasks.errors import PreparationError
+from agentbench_tasks.metric_input import metric_input
 from agentbench_tasks.prepare import PreparedTask
-from agentbench_tasks.task import BoardSummary, Task
+from agentbench_tasks.record import Record
+from agentbench_tasks.task import SubmissionTask
 
 Part = Literal["public", "private", "all"]
 
 
-class Grade(BaseModel):
-    """What a submission is worth.
+class Grade(Record):
+    """What a submission is worth on one part of the answers.
 
-    Attributes:
-        score: The task's metric on `part` of the answers.
-        human_rank: Share of the teams on the board that it beats, in [0, 1]; None without a board.
-        approximate: Whether the board is a summary by quantiles, so that the rank is interpolated.
-        medal: Name of the medal, None without one.
-        margin: (score - trivial) / (strong - trivial); None without both anchors. Unclipped.
-        progress: The human rank, or the margin cut to [0, 1]: what rewards are made of.
-        sha256: Of the file, where one was given.
+    Args:
+        task: Name of the task.
+        task_version: Its version.
+        metric: Name of the metric.
+        part: The part of the answers that was looked at.
+        n: Answers in that part.
+        score: The metric's value.
+        higher_is_better: Direction of the metric.
+        human_rank: Share of human teams beaten, in [0, 1]; None without a usable board. Read off
+            the board's quantiles.
+        position: Place on the board, 1 is the best.
+        medal: Medal that the place would win.
+        margin: (score - trivial) / (strong - trivial): 0 is no learning, 1 is the strong anchor;
+            unclipped; None without both anchors.
+        progress: `human_rank` if there is a board, else the margin clipped to [0, 1]; 0 without
+            either. A reward's potential.
+        sha256: Of the submission file.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+    task: str
+    task_version: int
+    metric: str
+    part: Part
+    n: int = Field(ge=0)
     score: float
     higher_is_better: bool
-    part: Part
-    n_rows: int
     human_rank: float | None = None
-    approximate: bool = False
-    medal: str | None = None
+    position: int | None = None
+    medal: Medal | None = None
     margin: float | None = None
-    progress: float
-    sha256: str | None = None
+    progress: float = Field(ge=0, le=1)
+    sha256: str
 
 
-def grade(
-    prepared: PreparedTask, submission: str | Path | pl.DataFrame, *, part: Part = "private"
-) -> Grade:
-    """Check a submission on all ids and score it on a part of the answers.
-
-    Raises:
-        agentbench_scoring.InvalidSubmissionError: With everything that is wrong with it.
-        agentbench_scoring.UndefinedMetricError: The metric is not defined on this part.
-    """
-    task = prepared.task
-    answers = pl.read_csv(prepared.private / "answers.csv", infer_schema_length=None)
-    predicted = align(submission_spec(task), submission, answers)
-    rows = pl.repeat(True, answers.height, eager=True) if part == "all" else answers[PART] == part  # noqa: FBT003
-    score = _score(task, answers.filter(rows), predicted.filter(rows))
-    rank = None if task.board is None else human_rank(task, score)
-    margin = _margin(task, score)
-    progress = rank if rank is not None else min(1.0, max(0.0, margin or 0.0))
-    return Grade(
-        score=score,
-        higher_is_better=task.higher_is_better,
-        part=part,
-        n_rows=int(rows.sum()),
-        human_rank=rank,
-        approximate=rank is not None,
-        margin=margin,
-        progress=progress,
-        sha256=None if isinstance(submission, pl.DataFrame) else _sha256(Path(submission)),
-    )
-
-
-def submission_spec(task: Task) -> SubmissionSpec:
-    """Return the table that a task wants, in the words of agentbench-scoring."""
+def submission_spec(task: SubmissionTask) -> SubmissionSpec:
+    """The task's submission format as agentbench-scoring states it."""
     return SubmissionSpec(
         id_columns=task.submission.id,
         targets=tuple(
@@ -89,54 +73,72 @@ def submission_spec(task: Task) -> SubmissionSpec:
     )
 
 
-def human_rank(task: Task, score: float) -> float:
-    """Return the share of teams that a score beats, interpolated between the board's quantiles."""
-    if task.board is None:
-        raise ValueError(f"{task.name} has no leaderboard")
-    quantiles = _quantiles(task.board.private)
-    sign = 1.0 if task.higher_is_better else -1.0
-    better = [(share, sign * value) for share, value in quantiles]
-    if sign * score > better[0][1]:
-        return 1.0
-    for (low, above), (high, below) in zip(better, better[1:], strict=False):
-        if sign * score >= below:
-            width = above - below
-            place = high if width == 0 else high - (high - low) * (sign * score - below) / width
-            return 1.0 - place
-    return 0.0
+def read_answers(prepared: PreparedTask) -> pl.DataFrame:
+    """The answers, every column as text: ids, targets, extra columns, and the part of each row."""
+    return pl.read_csv(prepared.private / ANSWERS, infer_schema=False).fill_null("")
 
 
-def _quantiles(board: BoardSummary) -> list[tuple[float, float]]:
-    return [
-        (0.0, board.best),
-        (0.01, board.p1),
-        (0.05, board.p5),
-        (0.10, board.p10),
-        (0.25, board.p25),
-        (0.50, board.p50),
-        (0.75, board.p75),
-        (0.90, board.p90),
-        (1.0, board.worst),
-    ]
+def grade(
+    prepared: PreparedTask, submission: str | Path | pl.DataFrame, *, part: Part = "private"
+) -> Grade:
+    """Grade a submission.
 
+    The whole file is checked whatever the part: every id of the test set, once.
 
-def _score(task: Task, answers: pl.DataFrame, predicted: pl.DataFrame) -> float:
+    Args:
+        prepared: The prepared task.
+        submission: A CSV file, or a table.
+        part: Answers to score on: `public` is what feedback may show, `private` what the final
+            score uses.
+
+    Raises:
+        InvalidSubmissionError: From agentbench-scoring, with every issue found.
+        UndefinedMetricError: From agentbench-scoring: the metric is not defined on this part.
+        PreparationError: The task has no answers in that part.
+    """
+    task = prepared.task
+    answers = read_answers(prepared)
+    aligned = align(submission_spec(task), submission, answers)
+    keep = pl.Series([True] * answers.height) if part == "all" else answers[PART] == part
+    if not keep.any():
+        raise PreparationError(f"{task.name} has no {part} part: its test side is too small")
     metric = get_metric(task.metric.name)
-    names = list(task.submission.columns)
-    if len(names) == 1:
-        return metric(answers[names[0]], predicted[names[0]], **task.metric.params)
-    return metric(
-        answers.select(names).to_numpy(), predicted.select(names).to_numpy(), **task.metric.params
+    truth, prediction, extra = metric_input(
+        task.metric.name, task.submission, answers.filter(keep), aligned.filter(keep)
+    )
+    score = metric(truth, prediction, **task.metric.params, **extra)
+    place = None
+    if prepared.synthetic is None:
+        place = standing(task.board, score, higher_is_better=task.higher_is_better)
+    margin = _margin(prepared, score)
+    progress = place.human_rank if place else min(max(margin or 0.0, 0.0), 1.0)
+    return Grade(
+        task=task.name,
+        task_version=task.version,
+        metric=task.metric.name,
+        part=part,
+        n=int(keep.sum()),
+        score=score,
+        higher_is_better=task.higher_is_better,
+        human_rank=None if place is None else place.human_rank,
+        position=None if place is None else place.position,
+        medal=None if place is None else place.medal,
+        margin=margin,
+        progress=progress,
+        sha256=_digest(submission),
     )
 
 
-def _margin(task: Task, score: float) -> float | None:
-    trivial, strong = task.anchors.trivial, task.anchors.strong
-    if trivial is None or strong is None or strong.value == trivial.value:
+def _margin(prepared: PreparedTask, score: float) -> float | None:
+    anchors = prepared.task.anchors
+    if prepared.synthetic is not None or anchors.trivial is None or anchors.strong is None:
         return None
-    return (score - trivial.value) / (strong.value - trivial.value)
+    span = anchors.strong.value - anchors.trivial.value
+    return (score - anchors.trivial.value) / span if span else None
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+def _digest(submission: str | Path | pl.DataFrame) -> str:
+    if isinstance(submission, pl.DataFrame):
+        return hashlib.sha256(submission.write_csv().encode()).hexdigest()
+    with Path(submission).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from agentbench_scoring import get_metric
+from agentbench_scoring import UnknownMetricError, get_metric
 from agentbench_tasks.recipe import Recipe
 from agentbench_tasks.record import Record, expand_names
 
@@ -224,7 +224,10 @@ class SubmissionTask(Record):
 
     @model_validator(mode="after")
     def _direction(self) -> Self:
-        spec = get_metric(self.metric.name).spec
+        try:
+            spec = get_metric(self.metric.name).spec
+        except UnknownMetricError:
+            return self  # of a package that is not installed here; grading will say so
         if spec.higher_is_better != self.higher_is_better:
             raise ValueError(
                 f"higher_is_better is {self.higher_is_better}, but metric {self.metric.name!r} has"
