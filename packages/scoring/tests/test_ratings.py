@@ -202,7 +202,11 @@ def test_families_are_resampled_whole() -> None:
     agents, wins = battles_to_wins(simulate(12, 3, task_sd=0.7))
     once = clustered_bradley_terry(wins, agents, range(12), rounds=300, seed=5)
     copies = clustered_bradley_terry(
-        np.repeat(wins / 10, 10, axis=0), agents, np.repeat(range(12), 10).tolist(), rounds=300, seed=5
+        np.repeat(wins / 10, 10, axis=0),
+        agents,
+        np.repeat(range(12), 10).tolist(),
+        rounds=300,
+        seed=5,
     )
     for agent in agents:
         assert tuple(copies.intervals[agent]) == pytest.approx(tuple(once.intervals[agent]))
