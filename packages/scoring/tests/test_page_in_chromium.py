@@ -15,7 +15,19 @@ import pytest
 
 from agentbench_scoring.report_files import write_report
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-logging=stderr", "--virtual-time-budget=5000"]
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--hide-scrollbars",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-logging=stderr",
+    "--virtual-time-budget=5000",
+)
 
 # The frame is as wide as the device; the page is asked what a person would notice.
 PROBE = """<!DOCTYPE html><title>probe</title><body>
@@ -23,7 +35,8 @@ PROBE = """<!DOCTYPE html><title>probe</title><body>
 <script>
 document.getElementById("f").addEventListener("load", (event) => {
   const page = event.target.contentDocument;
-  const column = (n) => [...page.querySelectorAll(".board tbody tr")].map((r) => r.cells[n].dataset.sort);
+  const rows = () => [...page.querySelectorAll(".board tbody tr")];
+  const column = (n) => rows().map((row) => row.cells[n].dataset.sort);
   const press = (n) => page.querySelectorAll(".board thead button")[n].click();
   const before = column(2);
   press(2);

@@ -195,7 +195,7 @@ def test_small_tables_have_reports_too(
         assert not re.search(r"\b(nan|NaN|inf|Infinity)\b", text), name
 
 
-def test_margins_have_their_own_scale(tmp_path: Path) -> None:
+def test_margins_have_their_own_scale() -> None:
     rows = [
         {"run_id": f"{t}{s}", "task": t, "agent": "a", "status": "scored", "margin": m + s}
         for t, m in [("t", -80.0), ("u", 40.0), ("v", 120.0)]

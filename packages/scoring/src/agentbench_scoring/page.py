@@ -154,6 +154,8 @@ def _estimates(report: Report) -> str:
         for s in report.aggregates.agents
         if headline in s.estimates
     ]
+    if not rows:
+        return '<p class="empty">No run counts.</p>'
     return forest_plot(rows, title=f"{MEASURE_NAMES[headline]} of each agent with intervals")
 
 
@@ -246,7 +248,7 @@ def _curves(report: Report) -> str:
         for budget, curves in report.curves.items()
         if curves
     ]
-    if report.profile is not None:
+    if report.profile is not None and report.profile.shares:
         lines = [
             Line(label=e, x=report.profile.thresholds, y=s)
             for e, s in report.profile.shares.items()
