@@ -9,9 +9,9 @@ from agentbench_scoring.aggregate import AgentSummary, aggregate
 from agentbench_scoring.compare import compare, compare_all
 from agentbench_scoring.curves import budget_curves
 from agentbench_scoring.errors import InvalidInputError
-from agentbench_scoring.findings import find_problems
 from agentbench_scoring.intervals import population_error
 from agentbench_scoring.measures import Missing
+from agentbench_scoring.problems import find_problems
 from agentbench_scoring.results import Results, read_results
 from agentbench_scoring.significance import paired_difference
 
@@ -262,7 +262,7 @@ def test_budget_curve_ends_at_the_mean() -> None:
     assert curve.y[-1] == pytest.approx(summaries(table)["a"].estimates["human_rank"].value)
 
 
-def test_findings_name_what_cannot_be_compared() -> None:
+def test_problems_name_what_cannot_be_compared() -> None:
     rows = [
         run("a", "t1", 0, human_rank=0.5, task_version="1", feedback="public"),
         run("a", "t1", 1, human_rank=0.5, task_version="2", feedback="public+private"),
