@@ -206,7 +206,7 @@ def _fit_resamples(
 ) -> tuple[NDArray[np.float64], int]:
     """Log strengths of each resample, and how many needed half a tie added per pair."""
     m = sampled.shape[-1]
-    stuck: NDArray[np.bool_] = ~_reachable(sampled).all(axis=(1, 2))
+    stuck = np.asarray(~_reachable(sampled).all(axis=(1, 2)), dtype=np.bool_)
     ties = _HALF_TIE / 2.0 * (1.0 - np.eye(m))
     return _fit(sampled + stuck[:, None, None] * ties, start=start), int(stuck.sum())
 
