@@ -3,6 +3,7 @@
 from typing import Any, Literal, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from agentbench_scoring.metrics.inputs import Values

@@ -11,16 +11,16 @@ from agentbench_scoring.metrics.spec import Layout, Metric, MetricSpec, metric
 
 _MODULES = (
     "auc",
-    # "boxes",
+    "boxes",
     "classification",
     "correlation",
-    # "geometry",
-    # "masks",
-    # "multilabel",
+    "geometry",
+    "masks",
+    "multilabel",
     "probabilistic",
-    # "ranking",
+    "ranking",
     "regression",
-    # "text",
+    "text",
 )
 _registered: dict[str, Metric] = {}
 
