@@ -8,7 +8,7 @@ from agentbench_scoring import (
     InvalidSubmissionError,
     Leaderboard,
     SubmissionSpec,
-    Target,
+    TargetSpec,
     get_metric,
     score_submission,
     validate,
@@ -20,7 +20,7 @@ ANSWERS = {
     "usage": ["public"] * 3 + ["private"] * 3,
 }
 SPEC = SubmissionSpec(
-    id_columns=("id",), targets=(Target(name="p"),), metric="roc_auc", part_column="usage"
+    id_columns=("id",), targets=(TargetSpec(name="p"),), metric="roc_auc", part_column="usage"
 )
 
 

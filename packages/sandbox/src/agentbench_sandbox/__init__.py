@@ -1,1 +1,49 @@
 """Run untrusted agent code in a hardened container or a local sandbox, in milliseconds."""
+
+from agentbench_sandbox.errors import (
+    CapabilityError,
+    ExecFailedError,
+    ExecTimeoutError,
+    ImageError,
+    InvalidLimitsError,
+    SandboxClosedError,
+    SandboxError,
+    SandboxFileError,
+    SandboxFileNotFoundError,
+    SandboxIsADirectoryError,
+    SandboxPermissionError,
+    SandboxUnavailableError,
+    TransferLimitError,
+)
+from agentbench_sandbox.sandbox import (
+    Capabilities,
+    ExecResult,
+    Limits,
+    Mount,
+    Request,
+    Sandbox,
+    open_sandbox,
+)
+
+__all__ = [
+    "Capabilities",
+    "CapabilityError",
+    "ExecFailedError",
+    "ExecResult",
+    "ExecTimeoutError",
+    "ImageError",
+    "InvalidLimitsError",
+    "Limits",
+    "Mount",
+    "Request",
+    "Sandbox",
+    "SandboxClosedError",
+    "SandboxError",
+    "SandboxFileError",
+    "SandboxFileNotFoundError",
+    "SandboxIsADirectoryError",
+    "SandboxPermissionError",
+    "SandboxUnavailableError",
+    "TransferLimitError",
+    "open_sandbox",
+]

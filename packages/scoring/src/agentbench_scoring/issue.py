@@ -39,7 +39,7 @@ class Issue(BaseModel):
         severity: An `error` makes the submission invalid, a `warning` does not.
         message: One sentence for people.
         count: How many rows, ids or columns are concerned.
-        examples: The first ten of them (ids, or column names).
+        ids: The first ten of them; of columns, their names.
         column: The column concerned, if it is one.
     """
 
@@ -49,5 +49,5 @@ class Issue(BaseModel):
     severity: Literal["error", "warning"] = "error"
     message: str
     count: int = 1
-    examples: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
     column: str | None = None

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from agentbench_scoring.errors import InvalidInputError
 from agentbench_scoring.issue import Issue, IssueCode
-from agentbench_scoring.metrics import get_metric
 from agentbench_scoring.metrics.inputs import Values
 from agentbench_scoring.metrics.spec import Kind, MetricSpec
 from agentbench_scoring.submission import Keys, SubmissionSpec
@@ -31,7 +30,7 @@ def prediction_argument(
     spec: SubmissionSpec, columns: Mapping[str, Column], keys: Keys | None
 ) -> tuple[Argument, list[Issue]]:
     """The metric's `y_pred` from the submission's columns, and malformed cells."""
-    layout = get_metric(spec.metric).spec.prediction
+    layout = spec.scored_by.spec.prediction
     names = [target.name for target in spec.targets]
     issues: list[Issue] = []
     if isinstance(layout, Mapping):
@@ -69,8 +68,8 @@ def _table_issues(kind: Kind, table: Column, keys: Keys | None) -> list[Issue]:
 def _row_issue(
     code: IssueCode, message: str, rows: Column, keys: Keys | None, *, column: str | None = None
 ) -> Issue:
-    examples = keys.examples(rows) if keys is not None else ()
-    return Issue(code=code, message=message, count=len(rows), examples=examples, column=column)
+    ids = keys.examples(rows) if keys is not None else ()
+    return Issue(code=code, message=message, count=len(rows), ids=ids, column=column)
 
 
 def _read_cells(
@@ -121,7 +120,7 @@ def _words(cell: object) -> list[str]:
 def _masks(cell: object) -> list[str]:
     if isinstance(cell, list):
         return cast("list[str]", cell)
-    return [str(cell)] if str(cell).strip() else []
+    return [mask for mask in str(cell).split(";") if mask.strip()]
 
 
 def _boxes(cell: object, kind: Kind) -> list[list[Any]]:
@@ -162,7 +161,7 @@ class AnswerColumns:
         """
         self._answers = answers
         self._spec = spec
-        metric: MetricSpec = get_metric(spec.metric).spec
+        metric: MetricSpec = spec.scored_by.spec
         names = {parameter.name for parameter in metric.parameters}
         self._parameters = {
             name: self._kind_column("real", self._one(name))

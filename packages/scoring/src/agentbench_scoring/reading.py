@@ -48,10 +48,10 @@ def _unreadable(
     message: str,
     *,
     count: int = 1,
-    examples: tuple[str, ...] = (),
+    ids: tuple[str, ...] = (),
     column: str | None = None,
 ) -> UnreadableTableError:
-    issue = Issue(code=code, message=message, count=count, examples=examples, column=column)
+    issue = Issue(code=code, message=message, count=count, ids=ids, column=column)
     return UnreadableTableError(issue)
 
 
@@ -142,7 +142,7 @@ def _parse(data: bytes, limits: Limits, numeric: Mapping[str, Any]) -> pl.DataFr
             "duplicate_column",
             f"the header repeats {duplicates[0]!r}",
             count=len(duplicates),
-            examples=tuple(duplicates[:10]),
+            ids=tuple(duplicates[:10]),
         )
     text = dict.fromkeys(header, pl.String)
     typed = {**text, **{name: dtype for name, dtype in numeric.items() if name in text}}
@@ -214,7 +214,7 @@ def _refuse_ragged(data: bytes, width: int) -> None:
             "ragged_row",
             f"{count} rows do not have {width} fields",
             count=count,
-            examples=tuple(wrong),
+            ids=tuple(wrong),
         )
 
 

@@ -13,7 +13,6 @@ from agentbench_scoring.errors import InvalidInputError, InvalidSubmissionError
 from agentbench_scoring.integrity import Finding, examine
 from agentbench_scoring.issue import Issue
 from agentbench_scoring.layout import AnswerColumns, prediction_argument, take_rows
-from agentbench_scoring.metrics import get_metric
 from agentbench_scoring.reading import Limits, UnreadableTableError, read_table
 from agentbench_scoring.submission import (
     SubmissionSpec,
@@ -103,7 +102,7 @@ class Scorer:
         if any(issue.severity == "error" for issue in issues):
             raise InvalidSubmissionError(_summary(issues), issues)
         rows = self._rows(part)
-        metric = get_metric(self.spec.metric)
+        metric = self.spec.scored_by
         truth, pred = self._truth.argument(rows), take_rows(argument, rows)
         params = {**self._metric_params(), **self._truth.parameters(rows)}
         try:
@@ -112,7 +111,7 @@ class Scorer:
             issue = Issue(code="malformed", message=str(error))
             raise InvalidSubmissionError(str(error), [*issues, issue]) from error
         return Score(
-            metric=self.spec.metric,
+            metric=metric.spec.name,
             value=value,
             higher_is_better=metric.spec.higher_is_better,
             part=part,
@@ -126,7 +125,7 @@ class Scorer:
 
     def _metric_params(self) -> dict[str, Any]:
         params = dict(self.spec.params)
-        if get_metric(self.spec.metric).spec.truth == "class":
+        if self.spec.scored_by.spec.truth == "class":
             params.pop("labels", None)  # the columns have been put into the labels' order
         return params
 
@@ -196,9 +195,32 @@ def validate(spec: SubmissionSpec, submission: object, answers: object = None) -
     return _with_malformed(spec, read_submission(spec, submission, keys))
 
 
+def align(spec: SubmissionSpec, submission: object, answers: object) -> pl.DataFrame:
+    """The target columns of a sound submission, row by row as in the answers.
+
+    Args:
+        spec: What the submission must look like; a metric is not needed.
+        submission: Path of a CSV file, or a table.
+        answers: The answers; only their ids are read.
+
+    Raises:
+        InvalidSubmissionError: The submission has errors; `issues` holds them all.
+    """
+    frame, _ = _read_answers(answers)
+    _, keys = answer_keys(spec, frame)
+    submitted = read_submission(spec, submission, keys)
+    if not submitted.valid:
+        raise InvalidSubmissionError(_summary(list(submitted.issues)), submitted.issues)
+    columns = {
+        name: values.tolist() if values.dtype == object else values
+        for name, values in submitted.columns.items()
+    }
+    return pl.DataFrame(columns)
+
+
 def _with_malformed(spec: SubmissionSpec, submitted: Submitted) -> list[Issue]:
     issues = list(submitted.issues)
-    if submitted.valid:
+    if submitted.valid and spec.metric is not None:
         issues += prediction_argument(spec, submitted.columns, submitted.keys)[1]
     return issues
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agentbench_scoring.errors import InvalidInputError
 from agentbench_scoring.issue import Issue, IssueCode
-from agentbench_scoring.metrics import get_metric
+from agentbench_scoring.metrics import Metric, get_metric
 from agentbench_scoring.reading import Limits, UnreadableTableError, read_table
 
 _KEY = "\x1fkey"
@@ -22,7 +22,7 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Target(_Record):
+class TargetSpec(_Record):
     """One predicted column.
 
     Args:
@@ -31,14 +31,14 @@ class Target(_Record):
             metric says which.
         low: Smallest number allowed.
         high: Largest number allowed.
-        labels: The values allowed, all of them; empty if any is.
+        values: The values allowed, all of them; empty if any is.
     """
 
     name: str
     dtype: Literal["float", "int", "str", "bool"] = "float"
     low: float | None = None
     high: float | None = None
-    labels: tuple[int | str, ...] = ()
+    values: tuple[int | str, ...] = ()
 
 
 class SubmissionSpec(_Record):
@@ -47,7 +47,7 @@ class SubmissionSpec(_Record):
     Args:
         id_columns: Columns that together name a row.
         targets: The predicted columns, in the order in which the metric takes them.
-        metric: Name of the metric.
+        metric: Name of the metric; None where only the form is checked.
         params: Its parameters.
         id_dtype: "int" compares ids as integers (`7`, `7.0`), "str" as text; "auto" is "int" if
             every id of the answers is an integer written without leading zeros.
@@ -63,8 +63,8 @@ class SubmissionSpec(_Record):
     """
 
     id_columns: tuple[str, ...] = Field(min_length=1)
-    targets: tuple[Target, ...] = Field(min_length=1)
-    metric: str
+    targets: tuple[TargetSpec, ...] = Field(min_length=1)
+    metric: str | None = None
     params: dict[str, Any] = Field(default_factory=dict[str, Any])
     id_dtype: Literal["auto", "int", "str"] = "auto"
     answer_columns: dict[str, str | tuple[str, ...]] = Field(
@@ -80,18 +80,18 @@ class SubmissionSpec(_Record):
         names = [*self.id_columns, *(target.name for target in self.targets)]
         if len(set(names)) != len(names):
             raise ValueError(f"column names repeat: {names}")
-        metric = get_metric(self.metric)
-        metric.check_params({**self.params, **self._parameters_from_columns()})
+        if self.metric is not None:
+            known = {p.name for p in self.scored_by.spec.parameters}
+            columns = [name for name in self.answer_columns if name in known]
+            self.scored_by.check_params({**self.params, **dict.fromkeys(columns)})
         return self
 
-    def _parameters_from_columns(self) -> dict[str, None]:
-        known = {parameter.name for parameter in get_metric(self.metric).spec.parameters}
-        return {name: None for name in self.answer_columns if name in known}
-
     @property
-    def higher_is_better(self) -> bool:
-        """Direction of the metric."""
-        return get_metric(self.metric).spec.higher_is_better
+    def scored_by(self) -> Metric:
+        """The metric itself; raises `InvalidInputError` if none is named."""
+        if self.metric is None:
+            raise InvalidInputError("the spec names no metric, so nothing can be scored")
+        return get_metric(self.metric)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +180,7 @@ def answer_keys(spec: SubmissionSpec, answers: pl.DataFrame) -> tuple[pl.DataFra
     answers, keys, issues = _keyed(spec, answers, as_integers=as_integers)
     _, faults = _align(keys, keys)
     for issue in [*issues, *faults]:
-        raise InvalidInputError(f"answers: {issue.message} ({', '.join(issue.examples)})")
+        raise InvalidInputError(f"answers: {issue.message} ({', '.join(issue.ids)})")
     return answers, keys
 
 
@@ -209,7 +209,7 @@ def _column_issues(spec: SubmissionSpec, frame: pl.DataFrame) -> list[Issue]:
                     severity=cast("Any", severity),
                     message=words + ", ".join(repr(name[:80]) for name in names[:10]),
                     count=len(names),
-                    examples=tuple(name[:200] for name in names[:10]),
+                    ids=tuple(name[:200] for name in names[:10]),
                 )
             )
     if not missing and not frame.height:
@@ -259,7 +259,7 @@ def _issue(
     code: IssueCode, message: str, keys: Keys, rows: NDArray[Any], column: str | None = None
 ) -> Issue:
     return Issue(
-        code=code, message=message, count=len(rows), examples=keys.examples(rows), column=column
+        code=code, message=message, count=len(rows), ids=keys.examples(rows), column=column
     )
 
 
@@ -316,7 +316,9 @@ def _match_text(wanted: pl.Series, given: pl.Series) -> _Matched:
     return order, np.flatnonzero(order < 0), unknown, np.setdiff1d(repeated, unknown)
 
 
-def _read_target(target: Target, column: pl.Series, keys: Keys) -> tuple[NDArray[Any], list[Issue]]:
+def _read_target(
+    target: TargetSpec, column: pl.Series, keys: Keys
+) -> tuple[NDArray[Any], list[Issue]]:
     if column.dtype == pl.List:
         cells = [[v for v in row if v not in (None, "")] for row in column.to_list()]
         out = np.empty(len(cells), dtype=object)
@@ -325,8 +327,8 @@ def _read_target(target: Target, column: pl.Series, keys: Keys) -> tuple[NDArray
         return out, []
     read = {"float": _read_float, "int": _read_int, "bool": _read_bool, "str": _read_text}
     values, issues = read[target.dtype](target, column, keys)
-    if target.labels and not issues:
-        allowed = {str(label) for label in target.labels}
+    if target.values and not issues:
+        allowed = {str(label) for label in target.values}
         wrong = np.flatnonzero([str(v) not in allowed for v in values.tolist()])
         if len(wrong):
             message = f"column {target.name!r}: {len(wrong)} labels are not of this task"
@@ -335,7 +337,7 @@ def _read_target(target: Target, column: pl.Series, keys: Keys) -> tuple[NDArray
 
 
 def _faults(
-    target: Target, keys: Keys, masks: Sequence[tuple[IssueCode, pl.Series, str]]
+    target: TargetSpec, keys: Keys, masks: Sequence[tuple[IssueCode, pl.Series, str]]
 ) -> list[Issue]:
     return [
         _issue(
@@ -350,7 +352,9 @@ def _faults(
     ]
 
 
-def _read_float(target: Target, column: pl.Series, keys: Keys) -> tuple[NDArray[Any], list[Issue]]:
+def _read_float(
+    target: TargetSpec, column: pl.Series, keys: Keys
+) -> tuple[NDArray[Any], list[Issue]]:
     missing = column.is_null()
     if column.dtype == pl.String:
         column = column.str.strip_chars()
@@ -366,7 +370,7 @@ def _read_float(target: Target, column: pl.Series, keys: Keys) -> tuple[NDArray[
     return number.fill_null(0.0).to_numpy(), _faults(target, keys, masks)
 
 
-def _range_masks(target: Target, number: pl.Series) -> list[tuple[IssueCode, pl.Series, str]]:
+def _range_masks(target: TargetSpec, number: pl.Series) -> list[tuple[IssueCode, pl.Series, str]]:
     masks: list[tuple[IssueCode, pl.Series, str]] = []
     usable = number.is_finite() if number.dtype.is_float() else number.is_not_null()
     if target.low is not None:
@@ -378,7 +382,9 @@ def _range_masks(target: Target, number: pl.Series) -> list[tuple[IssueCode, pl.
     return masks
 
 
-def _read_int(target: Target, column: pl.Series, keys: Keys) -> tuple[NDArray[Any], list[Issue]]:
+def _read_int(
+    target: TargetSpec, column: pl.Series, keys: Keys
+) -> tuple[NDArray[Any], list[Issue]]:
     if column.dtype.is_integer() or column.dtype == pl.Boolean:
         whole = column.cast(pl.Int64)
         missing = whole.is_null()
@@ -406,7 +412,9 @@ def _read_int(target: Target, column: pl.Series, keys: Keys) -> tuple[NDArray[An
     return whole.fill_null(0).to_numpy(), issues
 
 
-def _read_bool(target: Target, column: pl.Series, keys: Keys) -> tuple[NDArray[Any], list[Issue]]:
+def _read_bool(
+    target: TargetSpec, column: pl.Series, keys: Keys
+) -> tuple[NDArray[Any], list[Issue]]:
     text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
     missing = text.is_null() | (text == "").fill_null(value=False)
     known = text.is_in([*_TRUE, *_FALSE]).fill_null(value=False)
@@ -418,7 +426,9 @@ def _read_bool(target: Target, column: pl.Series, keys: Keys) -> tuple[NDArray[A
     return values, _faults(target, keys, masks)
 
 
-def _read_text(target: Target, column: pl.Series, keys: Keys) -> tuple[NDArray[Any], list[Issue]]:
+def _read_text(
+    target: TargetSpec, column: pl.Series, keys: Keys
+) -> tuple[NDArray[Any], list[Issue]]:
     del target, keys  # any text is text, the empty one too
     out = np.empty(len(column), dtype=object)
     out[:] = column.cast(pl.String).fill_null("").to_list()

@@ -1,6 +1,7 @@
 """Metrics by name: `get_metric("roc_auc")(y_true, y_pred)`."""
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -60,7 +61,9 @@ def get_metric(name: str) -> Metric:
                 f"entry point {point.value!r} of agentbench.metrics is not a metric {name!r}"
             )
         return found
-    raise UnknownMetricError(f"no metric {name!r}; `agentbench-score metrics` lists them all")
+    near = get_close_matches(name, [*_built_in(), *_registered], n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "`agentbench-score metrics` lists them all"
+    raise UnknownMetricError(f"no metric {name!r}; {hint}")
 
 
 def list_metrics() -> list[MetricSpec]:

@@ -35,10 +35,10 @@ Kind = Literal[
 
 `label`, `binary`, `score`, `probability`, `real`, `text`, `key`, `rle`: one column, one value a
 row. `matrix` and its kin: several columns, shape (rows, columns). `class`: one label a row, or
-one-hot columns. `tokens`, `integers`, `rles`: one list a row. `boxes` (x y w h), `scored_boxes`
-(confidence x y w h), `class_boxes` (class x1 y1 x2 y2) and `scored_class_boxes` (class confidence
-x1 y1 x2 y2): any number of boxes a row, written one after the other. `groups`: several binary
-columns by name. `voxels`: arrays only, no table form.
+one-hot columns. `tokens`, `integers`, `rles` (parted by semicolons): one list a row. `boxes`
+(x y w h), `scored_boxes` (confidence x y w h), `class_boxes` (class x1 y1 x2 y2) and
+`scored_class_boxes` (class confidence x1 y1 x2 y2): any number of boxes a row, written one after
+the other. `groups`: several binary columns by name. `voxels`: arrays only, no table form.
 """
 
 Layout = Kind | Mapping[str, Kind]
