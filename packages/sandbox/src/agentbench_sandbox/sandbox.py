@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, cast, runtime_checkable
 
 from agentbench_sandbox.errors import (
     ExecFailedError,
@@ -16,6 +16,9 @@ from agentbench_sandbox.errors import (
     InvalidLimitsError,
     SandboxUnavailableError,
 )
+
+if TYPE_CHECKING:
+    from agentbench_sandbox.kernel import Kernel
 
 RESERVED_MIB = 64
 """Memory kept free of tmpfs so that a full disk ends in ENOSPC and not in an OOM kill."""
@@ -278,6 +281,14 @@ class Sandbox(Protocol):
 
     def download(self, src: str, dst: str | Path) -> list[str]:
         """Copy a file or directory from inside to `dst`; return what was left out."""
+        ...
+
+    def python(self) -> "Kernel":
+        """Start a persistent Python session inside."""
+        ...
+
+    def fork(self) -> "Sandbox":
+        """Return a second sandbox of the same kind with a copy of the working directory."""
         ...
 
     def close(self) -> None:

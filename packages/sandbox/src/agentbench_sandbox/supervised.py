@@ -20,13 +20,34 @@ from agentbench_sandbox.errors import (
 from agentbench_sandbox.guest.command import Capture
 from agentbench_sandbox.guest.wire import CHUNK, WINDOW
 from agentbench_sandbox.kernel import Kernel
-from agentbench_sandbox.sandbox import Capabilities, ExecResult, Limits, OnOutput, Request
+from agentbench_sandbox.proxy import Decision, Proxy
+from agentbench_sandbox.sandbox import (
+    Capabilities,
+    ExecResult,
+    Limits,
+    OnOutput,
+    Request,
+    closing_on_error,
+)
 from agentbench_sandbox.transfer import receive_tree, tree_entries
 
 SLACK_S = 15.0
 """How long after a command's deadline and grace a supervisor may stay silent before it is dead."""
 MIB = 1 << 20
 EMPTY = memoryview(b"")
+COPY_S = 600.0
+PACK = """\
+import sys, tarfile
+with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
+    archive.add(".")
+"""
+UNPACK = """\
+import sys, tarfile
+with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as archive:
+    for entry in archive:
+        if entry.name != ".":
+            archive.extract(entry)
+"""
 STREAMS: tuple[Literal["stdout"], Literal["stderr"]] = ("stdout", "stderr")
 
 
@@ -41,6 +62,7 @@ class SupervisedSandbox:
         description: What `describe` adds: image, digest, isolation.
         workdir: The working directory inside.
         moved: Where paths are found that the back end could not put where they were asked for.
+        reopen: Opens another sandbox of the same kind, for `fork`.
         on_close: Called once after the stream has ended.
     """
 
@@ -54,6 +76,7 @@ class SupervisedSandbox:
         description: Mapping[str, Any],
         workdir: str,
         moved: Mapping[str, str] | None = None,
+        reopen: Callable[[Request], "SupervisedSandbox"],
         on_close: Callable[[], None] | None = None,
     ) -> None:
         self._channel = channel
@@ -63,7 +86,10 @@ class SupervisedSandbox:
         self._description = dict(description)
         self._workdir = workdir
         self._moved = dict(moved or {})
+        self._reopen = reopen
         self._on_close = on_close
+        allowed = request.limits.network
+        self._proxy = Proxy(channel, allowed) if isinstance(allowed, tuple) else None
         self._closing = threading.Lock()
         self._closed = False
 
@@ -113,6 +139,11 @@ class SupervisedSandbox:
             ],
             **self._description,
         }
+
+    @property
+    def network_log(self) -> list[Decision]:
+        """What the allow-list proxy has decided so far (the last thousand connections)."""
+        return [] if self._proxy is None else list(self._proxy.decisions)
 
     # -- commands -------------------------------------------------------------------------------
 
@@ -302,6 +333,32 @@ class SupervisedSandbox:
             if not ended and not self._channel.closed:
                 conversation.send({"op": "kill"})
             self._channel.finish(conversation)
+
+    def fork(self) -> "SupervisedSandbox":
+        """Return a second sandbox of the same kind with a copy of the working directory.
+
+        Files only, links included; processes are copied by `Kernel.fork`. What is read-only or in
+        `/tmp` is not copied.
+
+        Raises:
+            SandboxFileError: The working directory could not be copied.
+        """
+        packed: list[bytes] = []
+
+        def take(stream: Literal["stdout", "stderr"], data: bytes) -> None:
+            if stream == "stdout":
+                packed.append(data)
+
+        done = self.exec(["python3", "-I", "-c", PACK], timeout_s=COPY_S, on_output=take)
+        if not done.ok:
+            raise SandboxFileError(f"the working directory could not be read: {done.stderr}")
+        copy = self._reopen(self._request)
+        with closing_on_error(copy):
+            unpack = ["python3", "-I", "-c", UNPACK]
+            done = copy.exec(unpack, timeout_s=COPY_S, stdin=b"".join(packed))
+            if not done.ok:
+                raise SandboxFileError(f"the copy could not be written: {done.stderr}")
+        return copy
 
     # -- the end --------------------------------------------------------------------------------
 
