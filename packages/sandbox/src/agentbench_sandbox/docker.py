@@ -63,7 +63,8 @@ def connect(timeout_s: int = 3) -> Any:  # noqa: ANN401 - the SDK has no types
     from requests.exceptions import RequestException
 
     try:
-        settings: dict[str, Any] = kwargs_from_env()
+        settings: Any = kwargs_from_env()
+        knock(settings.get("base_url", "unix:///var/run/docker.sock"), timeout_s)
         api: Any = APIClient(**settings, version="auto", timeout=timeout_s)
     except (DockerException, RequestException, OSError) as error:
         reason = "permission denied" if "Permission denied" in str(error) else "no daemon answers"
@@ -73,6 +74,15 @@ def connect(timeout_s: int = 3) -> Any:  # noqa: ANN401 - the SDK has no types
         ) from error
     api.timeout = 120
     return api
+
+
+def knock(address: str, timeout_s: int) -> None:
+    """Raise `OSError` at once when nobody listens on a local socket; the SDK would leak its own."""
+    scheme, _, path = address.partition("://")
+    if "unix" in scheme:
+        with socket.socket(socket.AF_UNIX) as end:
+            end.settimeout(timeout_s)
+            end.connect("/" + path.lstrip("/"))
 
 
 def find_image(api: Any, tag: str) -> dict[str, Any]:  # noqa: ANN401

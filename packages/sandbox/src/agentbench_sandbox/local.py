@@ -116,9 +116,7 @@ def refuse_what_no_local_back_end_can(request: Request) -> None:
     if request.image is not None:
         raise CapabilityError(f"a local sandbox has no image, but {request.image!r} was asked for")
     if request.runtime is not None:
-        raise CapabilityError(
-            f"a local sandbox has no OCI runtime, but {request.runtime!r} was asked for"
-        )
+        raise CapabilityError(f"a local sandbox has no OCI runtime such as {request.runtime!r}")
     if request.limits.gpus:
         raise CapabilityError("a local sandbox passes no GPU in; use the Docker back end")
     cpus = request.limits.cpus

@@ -1,6 +1,7 @@
 """What a sandbox is: its protocol, its limits, its results, and how to open one."""
 
 import math
+import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -263,6 +264,7 @@ class Sandbox(Protocol):
         cwd: str | None = None,
         check: bool = False,
         on_output: OnOutput | None = None,
+        cancel: threading.Event | None = None,
     ) -> ExecResult:
         """Run a command and return what it did. A time-out is a result."""
         ...

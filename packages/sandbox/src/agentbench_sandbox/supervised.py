@@ -4,6 +4,7 @@ import collections
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Self
@@ -36,6 +37,8 @@ SLACK_S = 15.0
 MIB = 1 << 20
 EMPTY = memoryview(b"")
 COPY_S = 600.0
+CANCEL_S = 0.05
+"""How long a cancellation may go unnoticed."""
 PACK = """\
 import sys, tarfile
 with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
@@ -157,6 +160,7 @@ class SupervisedSandbox:
         cwd: str | None = None,
         check: bool = False,
         on_output: OnOutput | None = None,
+        cancel: threading.Event | None = None,
     ) -> ExecResult:
         """Run a command and return what it did.
 
@@ -168,6 +172,7 @@ class SupervisedSandbox:
             env: Variables added to those of the sandbox.
             cwd: Its working directory; the sandbox's by default.
             check: Raise unless it exits with 0 in time.
+            cancel: Once set by another thread, the command's tree is ended like at a time-out.
             on_output: Called with each piece of output as it comes, in the calling thread. When
                 it is slow, the command waits; when it raises, the command is ended.
 
@@ -207,7 +212,7 @@ class SupervisedSandbox:
                     part, unsent = unsent[:CHUNK], unsent[CHUNK:]
                     credit -= len(part)
                     conversation.send({"op": "stdin", "eof": not unsent}, part)
-                answer, body = self._receive(conversation, deadline)
+                answer, body = self._receive(conversation, deadline, cancel)
                 op = answer["op"]
                 if op == "end":
                     ended = True
@@ -230,7 +235,18 @@ class SupervisedSandbox:
         result = _result(answer, b"".join((*kept, body)), streamed)
         return result.check() if check else result
 
-    def _receive(self, conversation: Conversation, deadline: float) -> tuple[Header, bytes]:
+    def _receive(
+        self,
+        conversation: Conversation,
+        deadline: float,
+        cancel: threading.Event | None = None,
+    ) -> tuple[Header, bytes]:
+        while cancel is not None and time.monotonic() < deadline:
+            if cancel.is_set():
+                conversation.send({"op": "kill"})
+                break
+            with suppress(TimeoutError):
+                return conversation.receive(CANCEL_S)
         try:
             return conversation.receive(max(0.0, deadline - time.monotonic()))
         except TimeoutError:
