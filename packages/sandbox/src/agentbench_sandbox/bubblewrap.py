@@ -10,6 +10,7 @@ import os
 import secrets
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from agentbench_sandbox import seccomp
 from agentbench_sandbox.channel import Header
