@@ -229,10 +229,8 @@ def _ids(tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool = True)
 
 
 def _ended(tokens: list[int], tokenizer: PreTrainedTokenizerBase, *, truncated: bool) -> list[int]:
-    end = tokenizer.eos_token_id
-    if truncated:
-        return _without_end(tokens, tokenizer)
-    return tokens if end is None or tokens[-1:] == [end] else [*tokens, end]
+    tokens, end = _without_end(tokens, tokenizer), end_token(tokenizer)
+    return tokens if truncated or end is None else [*tokens, end]
 
 
 def _without_end(tokens: list[int], tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -238,10 +238,25 @@ class IQLearnTrainer(Trainer):
         """Return the batch's mean loss; `evaluation_loop` replaces it by the mean over tokens."""
         del prediction_loss_only, ignore_keys
         with torch.no_grad(), self.compute_loss_context_manager():
-            out, _ = self._forward(model, self._prepare_inputs(inputs), 1.0)
+            batch = self._without_repeats(self._prepare_inputs(inputs))
+            out, _ = self._forward(model, batch, 1.0)
         self._measure("eval", out.metrics)
         self._eval_loss = self._eval_loss + out.loss.double()
         return out.loss / out.metrics.sums[0].clamp_min(1), None, None
+
+    def _without_repeats(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Unscore the examples that accelerate repeats to give every process a last batch."""
+        state = self.accelerator.gradient_state
+        if self._replicas() == 1 or not state.end_of_dataloader or state.remainder <= 0:
+            return inputs
+        targets = cast("Tensor", inputs["targets"])
+        if len(targets) != self.args.eval_batch_size:
+            return inputs
+        index = self.args.process_index * len(targets) + torch.arange(
+            len(targets), device=targets.device
+        )
+        repeated = (index >= state.remainder)[:, None]
+        return inputs | {"targets": targets.masked_fill(repeated, IGNORE)}
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:  # noqa: ANN401
         """Evaluate, and report means over tokens rather than over batches."""
