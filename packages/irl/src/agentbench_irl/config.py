@@ -55,6 +55,17 @@ class IQLearnConfig(TrainingArguments):  # pyright: ignore[reportGeneralTypeIssu
     )
     gem_beta: float = field(default=0.7, metadata={"help": "β of the gem baseline."})
 
+    loss_backend: Literal["auto", "linear", "torch", "cuda", "logits"] = field(
+        default="auto",
+        metadata={
+            "help": "linear never holds all logits, in torch or in CUDA; logits does. auto: linear "
+            "where the loss and the head allow it."
+        },
+    )
+    logits_mib: float | None = field(
+        default=None, metadata={"help": "Size in MiB of the chunk of logits that linear holds."}
+    )
+
     model_init_kwargs: dict[str, Any] | str | None = field(
         default=None, metadata={"help": "Arguments of from_pretrained, where the model is a name."}
     )
