@@ -66,6 +66,14 @@ class IQLearnConfig(TrainingArguments):  # pyright: ignore[reportGeneralTypeIssu
         default=None, metadata={"help": "Size in MiB of the chunk of logits that linear holds."}
     )
 
+    online_mixin: float = field(
+        default=0.0,
+        metadata={"help": "α, the share of the model's own samples in the online objective."},
+    )
+    online_max_new_tokens: int = field(
+        default=128, metadata={"help": "Longest of the model's own samples."}
+    )
+
     model_init_kwargs: dict[str, Any] | str | None = field(
         default=None, metadata={"help": "Arguments of from_pretrained, where the model is a name."}
     )
@@ -112,6 +120,7 @@ class IQLearnConfig(TrainingArguments):  # pyright: ignore[reportGeneralTypeIssu
             ("discount", 0 <= self.discount <= 1, "between 0 and 1"),
             ("temperature", self.temperature > 0, "positive"),
             ("entropy_weight", self.entropy_weight >= 0, "at least 0"),
+            ("online_mixin", 0 <= self.online_mixin < 1, "at least 0 and less than 1"),
             ("gem_beta", self.gem_beta > 0, "positive"),
             ("max_length", self.max_length is None or self.max_length >= 2, "at least 2"),
         )
