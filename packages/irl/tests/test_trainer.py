@@ -107,9 +107,7 @@ def test_layout_changes_nothing(
         assert found[f"eval_{name}"] == pytest.approx(expected[f"eval_{name}"], rel=1e-5), name
 
 
-def test_without_td_it_is_the_model_s_own_loss(
-    tmp_path: Path, chats: list[dict[str, Any]]
-) -> None:
+def test_without_td_it_is_the_model_s_own_loss(tmp_path: Path, chats: list[dict[str, Any]]) -> None:
     """λ = 0 is the cross-entropy that transformers computes from labels."""
     run = trainer(tmp_path, chats[:6], td_weight=0.0, per_device_eval_batch_size=6)
     assert run.eval_dataset is not None
