@@ -4,6 +4,7 @@ IRLError
     DataError (ValueError)              a file or an example that cannot be learnt from
     ConfigError (ValueError)            settings that contradict each other or the model
     UnsupportedModelError (TypeError)   a model whose logits or head cannot be trained correctly
+    KernelError (RuntimeError)          CUDA kernels that do not compile
 """
 
 
@@ -21,3 +22,7 @@ class ConfigError(IRLError, ValueError):
 
 class UnsupportedModelError(IRLError, TypeError):
     """The model's logits or head cannot be trained correctly."""
+
+
+class KernelError(IRLError, RuntimeError):
+    """The CUDA kernels do not compile."""

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agentbench_irl.kernels import torch_rows
+from agentbench_irl.kernels.backend import row_kernels
 from agentbench_irl.kernels.head import Head
 from agentbench_irl.kernels.products import HeadProducts
 from agentbench_irl.transitions import IGNORE, TERMINAL, UNKNOWN
@@ -68,7 +68,7 @@ def linear_iqlearn(  # noqa: PLR0917 - an operator's schema is positional
     softcap: float | None,
     logits_bytes: int,
     wide_sums: bool,  # noqa: FBT001 - see above
-    backend: str,  # noqa: ARG001
+    backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return L, ∂L/∂hidden, ∂L/∂weight, ∂L/∂bias, and per row q, V and "target is the argmax".
 
@@ -77,13 +77,16 @@ def linear_iqlearn(  # noqa: PLR0917 - an operator's schema is positional
     """
     if rows is None and hidden.device.type == "cpu":
         rows = needed_rows(targets, successor)
+        rows = None if len(rows) == len(targets) else rows
     head = Head(logit_scale=logit_scale, softcap=softcap, temperature=temperature)
+    kernels = row_kernels(backend, hidden)
     products = HeadProducts(
         hidden,
         weight,
         bias,
         rows,
         head=head,
+        kernels=kernels,
         logits_bytes=logits_bytes,
         wide_sums=wide_sums,
         needs=needs,
@@ -107,13 +110,13 @@ def linear_iqlearn(  # noqa: PLR0917 - an operator's schema is positional
     for chunk in products.chunks:
         z = products.logits(chunk)
         push = (alpha[chunk], beta[chunk]) if products.needed else None
-        value[chunk], best[chunk] = torch_rows.softmax_rows_(z, q[chunk], y[chunk], head, push)
+        value[chunk], best[chunk] = kernels.softmax_rows_(z, q[chunk], y[chunk], head, push)
         if products.needed:
             of_value = alpha[chunk] + beta[chunk] * value[chunk]
             of_q = chain.q_slope(value, chunk) / normalizer
             probability = torch.exp((q[chunk] - value[chunk]) / temperature)
             of_target = (of_value * probability + of_q) * head.slope(q[chunk])
-            torch_rows.set_targets_(z, y[chunk], of_target)
+            z.scatter_(1, y[chunk][:, None], of_target[:, None].to(z.dtype))
             products.add_gradients(chunk, z)
     loss = torch.where(ordered, chain.total(value) / normalizer, torch.nan)
     q, value, best = (products.to_all_rows(per_row) for per_row in (q, value, best))
@@ -223,12 +226,24 @@ def _shapes(
     )
 
 
+@torch.library.custom_op("agentbench_irl::scale_", mutates_args=("gradient",))
+def scale_(gradient: Tensor, factor: Tensor, backend: str) -> None:
+    """Multiply a gradient by a scalar in place."""
+    if gradient.numel():
+        row_kernels(backend, gradient).scale_(gradient, factor)
+
+
+@scale_.register_fake  # pyright: ignore[reportUnknownMemberType] - torch's own
+def _no_shapes(*_: object) -> None:
+    return None
+
+
 def _keep_gradients(
     ctx: Any,  # noqa: ANN401 - torch has no type for it
     inputs: tuple[object, ...],
     output: tuple[Tensor, ...],
 ) -> None:
-    ctx.inputs = len(inputs)
+    ctx.input_count, ctx.backend = len(inputs), inputs[-1]
     ctx.mark_non_differentiable(*output[1:])
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(*output[1:4])
@@ -239,13 +254,16 @@ def _scale_gradients(
     of_loss: Tensor | None,
     *_: object,
 ) -> tuple[Tensor | None, ...]:
+    if of_loss is None:
+        return (None,) * ctx.input_count
     # In place, so that no second ∂L/∂weight is held. A second backward pass through the same loss
     # is refused by autograd, because a saved tensor was modified.
-    gradients = [
-        saved.mul_(of_loss) if needed and of_loss is not None else None
-        for saved, needed in zip(ctx.saved_tensors, ctx.needs_input_grad[:3], strict=True)
-    ]
-    return (*gradients, *[None] * (ctx.inputs - 3))
+    gradients: list[Tensor | None] = []
+    for gradient, needed in zip(ctx.saved_tensors, ctx.needs_input_grad[:3], strict=True):
+        if needed:
+            scale_(gradient, of_loss, ctx.backend)
+        gradients.append(gradient if needed else None)
+    return (*gradients, *[None] * (ctx.input_count - 3))
 
 
 linear_iqlearn.register_autograd(  # pyright: ignore[reportUnknownMemberType] - torch's own

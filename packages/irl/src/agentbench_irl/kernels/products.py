@@ -5,11 +5,11 @@ keeps has one number per row, or is a gradient that was asked for.
 """
 
 from collections.abc import Iterator
+from types import ModuleType
 
 import torch
 from torch import Tensor
 
-from agentbench_irl.kernels import torch_rows
 from agentbench_irl.kernels.head import Head
 
 _ALIGNMENT = 16  # rows of a chunk; bytes at which a row of logits starts on a GPU
@@ -33,6 +33,7 @@ class HeadProducts:
         rows: Tensor | None,
         *,
         head: Head,
+        kernels: ModuleType,
         logits_bytes: int,
         wide_sums: bool,
         needs: list[bool],
@@ -45,12 +46,13 @@ class HeadProducts:
             bias: b, shape (V,), or None.
             rows: Rows of X that take part, shape (K,); None for all, K = N.
             head: What follows the product.
+            kernels: Row arithmetic, as `row_kernels` gives it.
             logits_bytes: Size of the buffer; it holds at least one row.
             wide_sums: Add ∂L/∂W up over the chunks in float32 or better.
             needs: Which of ∂L/∂X, ∂L/∂W, ∂L/∂b are wanted.
         """
         self._hidden, self._weight, self._bias, self._rows = hidden, weight, bias, rows
-        self._head, self._scale = head, head.product_scale
+        self._kernels, self._head, self._scale = kernels, head, head.product_scale
         self.count = hidden.shape[0] if rows is None else rows.shape[0]
         self.chunks = list(
             _chunks(self.count, weight.shape[0] * weight.element_size(), logits_bytes)
@@ -90,7 +92,7 @@ class HeadProducts:
         Returns:
             Shape (K,), float32 or float64.
         """
-        product = torch_rows.target_products(self._hidden, self._weight, target, self._rows)
+        product = self._kernels.target_products(self._hidden, self._weight, target, self._rows)
         if self._bias is not None:
             product += self._bias[target]
         return self._head.logit(product)

@@ -43,7 +43,7 @@ def softmax_rows_(
     The exact q stands in the place of the target's logit, which matters where z is bfloat16.
 
     Args:
-        z: Shape (n, V); overwritten. Its entry of the target is for `set_targets_` to write.
+        z: Shape (n, V); overwritten. The entry of the target is for the caller to write.
         q: Exact logit of the target, shape (n,).
         target: Shape (n,).
         head: Units of z.
@@ -55,6 +55,7 @@ def softmax_rows_(
     value = torch.empty_like(q)
     best = torch.empty_like(target, dtype=torch.bool)
     q = q / head.temperature
+    on_cpu = z.device.type == "cpu"  # where softmax is known to work in place
     for rows in _blocks(z.shape[0], z.shape[1], z.device):
         block = z[rows].to(q.dtype)
         slope = None
@@ -65,28 +66,23 @@ def softmax_rows_(
         block.scatter_(1, target[rows, None], q[rows, None])
         top = block.amax(1)
         best[rows] = q[rows] == top
-        total = block.sub_(top[:, None]).exp_().sum(1)
-        value[rows] = head.temperature * (top + total.log())
+        block = torch.softmax(block, dim=1, out=block if on_cpu else None)
+        value[rows] = head.temperature * (top - block.amax(1).log())
         if push is None:
             continue
         of_value = push[0][rows] + push[1][rows] * value[rows]
-        block.mul_((of_value * head.logit_scale / total)[:, None])
+        block.mul_((of_value * head.logit_scale)[:, None])
         if slope is not None:
             block.mul_(slope)
-        if block.dtype != z.dtype:
+        if not on_cpu or block.dtype != z.dtype:
             z[rows] = block
     return value, best
 
 
-def set_targets_(z: Tensor, target: Tensor, gradient: Tensor) -> None:
-    """Write the gradient of each row's target into z, rounded once.
-
-    Args:
-        z: Shape (n, V).
-        target: Shape (n,).
-        gradient: Shape (n,).
-    """
-    z.scatter_(1, target[:, None], gradient[:, None].to(z.dtype))
+def scale_(gradient: Tensor, factor: Tensor) -> None:
+    """Multiply a gradient by a scalar in place."""
+    if gradient.device.type != "cpu" or float(factor) != 1:
+        gradient.mul_(factor)
 
 
 def _blocks(count: int, width: int, device: torch.device) -> Iterator[slice]:
