@@ -213,15 +213,17 @@ def _names_of_files(
         texts = test[column].fill_null("")
         if column in prepared.task.submission.id or not texts.str.contains(r"\.\w{2,5}$").mean():
             continue
-        if float(texts.str.contains(r"\.\w{2,5}$").mean() or 0) < 0.9:  # noqa: PLR2004
+        if float(texts.str.contains(r"\.\w{2,5}$").mean() or 0) < 0.9:
             continue
         pairs = zip(texts.to_list(), truth.fill_null("").to_list(), strict=True)
         inside = [
             bool(label)
-            and bool(re.search(rf"(?<![a-z0-9]){re.escape(label)}(?![a-z0-9])", text, re.I))
+            and bool(
+                re.search(rf"(?<![a-z0-9]){re.escape(label)}(?![a-z0-9])", text, re.IGNORECASE)
+            )
             for text, label in pairs
         ]
-        if np.mean(inside) >= 0.9:  # noqa: PLR2004
+        if np.mean(inside) >= 0.9:
             evidence = f"column {column} of {prepared.task.recipe.test} names the class"
             yield Finding(code="answer-in-file-name", severity="error", evidence=evidence)
 
@@ -233,7 +235,7 @@ def _single_features(
     name = prepared.task.recipe.test
     test = tables.get(name)
     truth = None if test is None else _answer_per_row(prepared, test, answers)
-    if test is None or truth is None or test.height < 30:  # noqa: PLR2004
+    if test is None or truth is None or test.height < 30:
         return
     features: dict[str, NDArray[np.float64]] = {"row order": np.arange(test.height, dtype=float)}
     for column in prepared.task.submission.id:
@@ -250,7 +252,7 @@ def _single_features(
     for feature, values in features.items():
         strength = _rank_correlation(values, truth)
         if strength >= _STRONG:
-            level = "error" if strength >= 0.9 else "warning"  # noqa: PLR2004
+            level = "error" if strength >= 0.9 else "warning"
             evidence = f"{feature} alone ranks the answers with correlation {strength:.2f}"
             yield Finding(code="one-feature-leak", severity=level, evidence=evidence)
 
