@@ -133,9 +133,9 @@ def _id_issues(keys: pl.Series, expected: pl.Series) -> list[Issue]:
 def _values(target: TargetSpec, text: pl.Series, keys: pl.Series) -> tuple[pl.Series, list[Issue]]:
     if target.dtype == "str":
         allowed = {str(v) for v in target.values}
-        wrong = (
-            ~text.is_in(list(allowed)) if allowed else pl.Series(np.zeros(len(text), dtype=bool))
-        )
+        if not allowed:
+            return text, []
+        wrong = ~text.is_in(list(allowed))
         return text, _where(target, wrong, keys, "unknown_value", "are not allowed values")
     numbers = text.str.strip_chars().cast(pl.Float64, strict=False)
     absent = numbers.is_null()
