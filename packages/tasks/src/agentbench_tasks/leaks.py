@@ -146,8 +146,12 @@ def _share_equal(joined: pl.DataFrame, target: str, column: str, *, skip: bool) 
         return 0.0
     numbers = left.cast(pl.Float64, strict=False), right.cast(pl.Float64, strict=False)
     if not any(number.null_count() for number in numbers):
-        return float((numbers[0] == numbers[1]).mean() or 0.0)
-    return float((left == right).fill_null(value=False).mean() or 0.0)
+        return _share(numbers[0] == numbers[1])
+    return _share((left == right).fill_null(value=False))
+
+
+def _share(flags: pl.Series) -> float:
+    return int(flags.sum()) / max(len(flags), 1)
 
 
 def _overlap(prepared: PreparedTask, tables: dict[str, pl.DataFrame]) -> Iterator[Finding]:
@@ -164,8 +168,8 @@ def _overlap(prepared: PreparedTask, tables: dict[str, pl.DataFrame]) -> Iterato
                     evidence = f"{both} test ids {name} stand in {task.recipe.train}"
                     yield Finding(code="train-test-overlap", severity="error", evidence=evidence)
         features = [name for name in shared if name not in task.submission.id]
-        if len(features) > 2:
-            seen = train.select(features).unique()
+        seen = train.select(features).unique() if features else train.clear()
+        if len(features) > 2 and seen.height > 0.9 * train.height:
             share = test.select(features).join(seen, on=features, nulls_equal=True, how="semi")
             if share.height > _OVERLAP * test.height:
                 evidence = f"{share.height} of {test.height} test rows repeat a training row"
@@ -211,9 +215,9 @@ def _names_of_files(
         return
     for column in test.columns:
         texts = test[column].fill_null("")
-        if column in prepared.task.submission.id or not texts.str.contains(r"\.\w{2,5}$").mean():
+        if column in prepared.task.submission.id:
             continue
-        if float(texts.str.contains(r"\.\w{2,5}$").mean() or 0) < 0.9:
+        if _share(texts.str.contains(r"\.\w{2,5}$")) < 0.9:
             continue
         pairs = zip(texts.to_list(), truth.fill_null("").to_list(), strict=True)
         inside = [

@@ -7,6 +7,7 @@ stand-in twice and looks at that. Every finding has a code (see `finding.MEANING
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -208,9 +209,7 @@ def _quantiles(task: Task, board: BoardSummary, name: str) -> Iterator[Finding]:
     if len(set(values)) == 1:
         evidence = f"the {name} board is {values[0]:g} throughout"
         yield Finding(code="board-constant", severity="error", evidence=evidence)
-    elif any(
-        sign * later > sign * earlier for earlier, later in zip(values, values[1:], strict=False)
-    ):
+    elif any(sign * later > sign * earlier for earlier, later in pairwise(values)):
         evidence = f"the {name} board gets better downwards"
         yield Finding(code="board-unsorted", severity="error", evidence=evidence)
     metric = _metric(task)

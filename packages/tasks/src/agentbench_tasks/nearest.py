@@ -1,5 +1,6 @@
-"""A learner for stand-ins: the answers of the nearest training rows. It only shows that a prepared
-task can be learnt from what is public; it is no baseline to compare with.
+"""A learner for stand-ins: the answers of the nearest training rows.
+
+It only shows that a prepared task can be learnt from what is public; it is no baseline.
 """
 
 import zlib
@@ -12,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from agentbench_tasks.prepare import PreparedTask
-from agentbench_tasks.reading import scan_table
+from agentbench_tasks.reading import TableFormat, scan_table
 from agentbench_tasks.recipe import Side
 from agentbench_tasks.transforms import apply_all
 
@@ -41,7 +42,7 @@ def nearest_neighbours(prepared: PreparedTask) -> pl.DataFrame | None:
         return None
     if known.height != train.height or test.select(ids).n_unique() < test.height:
         return None
-    both = [_features(prepared, frame, side) for frame, side in ((train, "train"), (test, "test"))]
+    both = [_features(prepared, train, "train"), _features(prepared, test, "test")]
     names = sorted(set(both[0]) & set(both[1]))
     if not names:
         return None
@@ -55,10 +56,9 @@ def nearest_neighbours(prepared: PreparedTask) -> pl.DataFrame | None:
 
 
 def _table(path: Path) -> pl.DataFrame | None:
-    form = path.suffix.removeprefix(".")
-    if form not in {"csv", "jsonl", "parquet"}:
-        return None
-    return scan_table(path, format=form).collect()
+    formats: dict[str, TableFormat] = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet"}
+    form = formats.get(path.suffix)
+    return None if form is None else scan_table(path, format=form).collect()
 
 
 def _nearest(old: Floats, new: Floats) -> NDArray[np.int64]:
