@@ -16,12 +16,19 @@ from agentbench_tasks.build import SAMPLE
 from agentbench_tasks.finding import Finding
 from agentbench_tasks.manifest import hash_file
 from agentbench_tasks.prepare import PreparedTask
-from agentbench_tasks.reading import scan_table
+from agentbench_tasks.reading import TableFormat, scan_table
 
 _EQUAL = 0.98  # share of equal values from which a column is the answers
 _STRONG = 0.6  # rank correlation of one innocent feature with the target that is no accident
 _OVERLAP = 0.02
 _MANY_TABLES = 60
+_FORMATS: dict[str, TableFormat] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".jsonl": "jsonl",
+    ".json": "json",
+}
 _ARCHIVES = (b"PK\x03\x04", b"7z\xbc\xaf\x27\x1c", b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
 
 
@@ -43,8 +50,8 @@ def find_leaks(prepared: PreparedTask, answers: pl.DataFrame) -> Iterator[Findin
 
 def read_text_table(path: Path) -> pl.DataFrame | None:
     """A table of any format with every plain column as text; None for what is no table."""
-    form = path.suffix.removeprefix(".")
-    if form not in {"csv", "tsv", "parquet", "jsonl", "json"}:
+    form = _FORMATS.get(path.suffix)
+    if form is None:
         return None
     try:
         frame = scan_table(path, format=form).collect()
@@ -130,7 +137,7 @@ def _id_columns(
         return list(ids)
     if len(ids) > 1:
         return None
-    known = answers[ids[0]].implode()
+    known = answers[next(iter(ids))].implode()
     for column in table.columns:
         if int(table[column].is_in(known).sum()) >= 0.9 * answers.height:
             return [column]
