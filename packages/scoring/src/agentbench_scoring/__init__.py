@@ -30,6 +30,9 @@ from agentbench_scoring.estimators import (
 )
 from agentbench_scoring.integrity import (
     Finding,
+    better_than_people,
+    near_duplicate,
+    similar_code,
 )
 from agentbench_scoring.intervals import (
     clustered_se,
@@ -99,6 +102,7 @@ from agentbench_scoring.significance import (
     sign_test,
     wilcoxon_signed_rank,
 )
+from agentbench_scoring.similarity import CodeSimilarity, code_similarity
 from agentbench_scoring.submission import (
     SubmissionSpec,
     TargetSpec,
@@ -108,6 +112,7 @@ __all__ = [
     "Aggregates",
     "BoardIssue",
     "BoardPosition",
+    "CodeSimilarity",
     "DegenerateLeaderboardError",
     "Finding",
     "InvalidInputError",
@@ -135,9 +140,11 @@ __all__ = [
     "aup_mledojo",
     "aup_mlgym",
     "best_of_k",
+    "better_than_people",
     "bradley_terry",
     "build_report",
     "clustered_se",
+    "code_similarity",
     "compare",
     "compare_all",
     "diagnose_scores",
@@ -152,6 +159,7 @@ __all__ = [
     "mean_win_rate",
     "medal",
     "medal_cutoffs",
+    "near_duplicate",
     "normalized_regret",
     "optimality_gap",
     "paired_difference",
@@ -165,6 +173,7 @@ __all__ = [
     "score_submission",
     "sem",
     "sign_test",
+    "similar_code",
     "t_interval",
     "validate",
     "wilcoxon_signed_rank",
