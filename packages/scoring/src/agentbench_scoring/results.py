@@ -6,6 +6,7 @@ and never interpreted; reports escape it.
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self, cast
 
@@ -128,13 +129,13 @@ class Results(BaseModel):
     runs: tuple[Run, ...]
     torn_lines: int = 0
 
-    @property
-    def entrants(self) -> list[str]:
+    @cached_property
+    def entrants(self) -> tuple[str, ...]:
         """Every agent and model, sorted."""
-        return sorted({run.entrant for run in self.runs})
+        return tuple(sorted({run.entrant for run in self.runs}))
 
-    @property
-    def clusters(self) -> dict[str, str]:
+    @cached_property
+    def clusters(self) -> Mapping[str, str]:
         """Task -> family, sorted by task."""
         return dict(sorted((run.task, run.cluster) for run in self.runs))
 
