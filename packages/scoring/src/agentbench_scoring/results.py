@@ -47,7 +47,6 @@ class Run(BaseModel):
         cost_usd: of the language model.
         feedback: what the agent could learn from the grader.
         error: why the run was invalid or failed: a short code, or a sentence.
-        versions: package -> version.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
@@ -71,7 +70,6 @@ class Run(BaseModel):
     cost_usd: NonNegative | None = None
     feedback: Feedback | None = None
     error: str | None = None
-    versions: dict[Name, Name] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
