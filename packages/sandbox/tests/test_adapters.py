@@ -11,9 +11,9 @@ from agentbench_sandbox import open_sandbox
 from agentbench_sandbox.adapters.aide import Interpreter
 
 pytest.importorskip("inspect_ai")
-from inspect_ai.util._sandbox import self_check  # noqa: E402 - only where inspect is installed
+from inspect_ai.util._sandbox import self_check
 
-from agentbench_sandbox.adapters.inspect import (  # noqa: E402
+from agentbench_sandbox.adapters.inspect import (
     AgentbenchSandboxEnvironment,
     Options,
 )
