@@ -1,3 +1,4 @@
+# ruff: noqa: ANN001, ANN002, ANN201, ANN202, B023, BLE001, PTH123 - a script to read from top to bottom
 """Measure this package beside its peers in one interleaved run.
 
     python compare.py [--n 40] [--image agentbench-sandbox:default] [--json FILE]
@@ -82,7 +83,7 @@ def peers(image, stack, missing):
         found["llm-sandbox docker"] = lambda argv: session.execute_command(
             " ".join(argv) if argv != PRINT else "python3 -c print(1)"
         )
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         missing["llm-sandbox docker"] = str(error)[:200]
     loop = asyncio.new_event_loop()
     stack.callback(loop.close)
@@ -93,7 +94,7 @@ def peers(image, stack, missing):
         found["inspect local (no isolation)"] = lambda argv: loop.run_until_complete(
             environment.exec(argv)
         )
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         missing["inspect local"] = str(error)[:200]
     try:
         from swerex.deployment.local import LocalDeployment
@@ -105,7 +106,7 @@ def peers(image, stack, missing):
         found["swe-rex local (no isolation)"] = lambda argv: loop.run_until_complete(
             deployment.runtime.execute(Command(command=argv, shell=False))
         )
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         missing["swe-rex local"] = str(error)[:200]
     return found
 

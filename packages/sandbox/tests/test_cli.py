@@ -75,6 +75,9 @@ def test_shell_runs_lines() -> None:
 
 
 def test_import_is_light() -> None:
-    code = "import sys, agentbench_sandbox; print([m for m in sys.modules if m in ('docker', 'typer', 'requests')])"
+    code = (
+        "import sys, agentbench_sandbox\n"
+        "print([name for name in ('docker', 'typer', 'requests') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

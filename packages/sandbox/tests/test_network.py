@@ -86,7 +86,7 @@ def test_only_the_list_can_be_reached(
         result = sandbox.exec(["python3", "-c", CLIENT, *words], timeout_s=60)
         answers = [line.removeprefix("HTTP/1.1 ") for line in result.stdout.splitlines()]
         assert answers == [answer for _, _, answer in cases], result.stderr
-        direct = "import socket; socket.create_connection(('127.0.0.1', %d), 2)" % server
+        direct = f"import socket; socket.create_connection(('127.0.0.1', {server}), 2)"
         assert not sandbox.exec(["python3", "-c", direct], timeout_s=10).ok
         proxy = sandbox.exec(["sh", "-c", "echo $HTTPS_PROXY"], timeout_s=5).stdout
         assert proxy == "http://127.0.0.1:3128\n"
