@@ -207,6 +207,12 @@ def throughput(open_one, boxes=8, threads=16, seconds=4.0):
     return sum(counts) / seconds
 
 
+def show(title, rows):
+    for name, row in sorted(rows.items(), key=lambda found: found[1]["p50"]):
+        line = f"{title:<14}{name:<32}{row['p50']:9.2f} {row['p95']:9.2f} ms  n={row['n']}"
+        print(line, flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--n", type=int, default=40)
@@ -229,7 +235,9 @@ def main():
             table[title] = interleave(
                 {k: (lambda run=run: run(argv)) for k, run in runs.items()}, asked.n
             )
-        table["cold"] = interleave(cold(asked.image), max(10, asked.n // 2), warm=1)
+            show(title, table[title])
+        table["cold"] = interleave(cold(asked.image), max(10, asked.n // 4), warm=1)
+        show("cold", table["cold"])
         single = {
             name: once(sandbox) for name, sandbox in ours.items() if name != "agentbench landlock"
         }
@@ -261,9 +269,7 @@ def main():
         "single": single,
         "missing": missing,
     }
-    for title, rows in table.items():
-        for name, row in sorted(rows.items(), key=lambda found: found[1]["p50"]):
-            print(f"{title:<14}{name:<32}{row['p50']:9.2f} {row['p95']:9.2f} ms  n={row['n']}")
+    show("from the pool", table["from the pool"])
     print(
         json.dumps({"single": single, "missing": missing, "machine": report["machine"]}, indent=1)
     )
