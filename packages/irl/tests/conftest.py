@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from agentbench_irl.testing import byte_tokenizer, tiny_causal_lm
 
@@ -19,6 +20,12 @@ CHATS: list[dict[str, Any]] = [
     }
     for number in range(24)
 ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Several test runs share few cores, where threads that wait for each other lose most time."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,9 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from transformers import PreTrainedModel
 
 from agentbench_irl.config import IQLearnConfig
 from agentbench_irl.data import read_jsonl
@@ -12,10 +14,10 @@ from agentbench_irl.testing import byte_tokenizer, tiny_causal_lm
 from agentbench_irl.trainer import IQLearnTrainer
 
 
-def sharded(directory: str) -> Any:
+def sharded(directory: str) -> PreTrainedModel:
     """Return the model of a directory, sharded over both processes by FSDP2 when it is loaded."""
     from transformers import AutoModelForCausalLM
-    from transformers.distributed import DistributedConfig
+    from transformers.distributed.configuration_utils import DistributedConfig
 
     config = DistributedConfig(fsdp_size=2)
     return AutoModelForCausalLM.from_pretrained(directory, distributed_config=config)
@@ -32,6 +34,7 @@ def main(data: str, output_dir: str, options: dict[str, Any]) -> None:
         optim="sgd",
         lr_scheduler_type="constant",
         disable_tqdm=True,
+        save_strategy="no",
         **options,
     )
     examples = read_jsonl(data)
@@ -50,7 +53,9 @@ def main(data: str, output_dir: str, options: dict[str, Any]) -> None:
         report = {
             "steps": [[row[name] for name in names] for row in steps],
             "eval": {name: evaluated[f"eval_{name}"] for name in ("loss", "nll", "scored")},
-            "wrapper": [kind.__name__ for kind in type(trainer.model_wrapped).__mro__],
+            "wrapper": [
+                kind.__name__ for kind in type(cast("object", trainer.model_wrapped)).__mro__
+            ],
             "terminal_value": trainer.reward_scale.terminal_value,
         }
         Path(output_dir, "report.json").write_text(json.dumps(report), encoding="utf-8")

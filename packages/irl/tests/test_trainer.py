@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from agentbench_irl.config import IQLearnConfig
 from agentbench_irl.errors import ConfigError, DataError, UnsupportedModelError
@@ -20,7 +20,11 @@ PROMPTS: list[dict[str, Any]] = [
 
 
 def trainer(
-    directory: Path, examples: list[dict[str, Any]], *, model: Any = None, **options: Any
+    directory: Path,
+    examples: list[dict[str, Any]],
+    *,
+    model: nn.Module | None = None,
+    **options: Any,  # noqa: ANN401 - fields of IQLearnConfig
 ) -> IQLearnTrainer:
     defaults: dict[str, Any] = {
         "output_dir": str(directory),
@@ -90,7 +94,7 @@ def test_accumulated_small_batches_are_one_large_batch(
         {"pad_to_multiple_of": 16},
         {"per_device_eval_batch_size": 1},
     ],
-    ids=lambda layout: "-".join(layout),
+    ids="-".join,
 )
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_layout_changes_nothing(
@@ -160,6 +164,7 @@ def test_saves_what_loads_again(tmp_path: Path, chats: list[dict[str, Any]]) -> 
     assert torch.equal(weights(run), torch.cat([w.flatten() for w in loaded.parameters()]))
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 def test_lora_trains_only_adapters(tmp_path: Path, chats: list[dict[str, Any]]) -> None:
     from peft import LoraConfig, get_peft_model
 
@@ -167,10 +172,9 @@ def test_lora_trains_only_adapters(tmp_path: Path, chats: list[dict[str, Any]]) 
     frozen = {name: weight.clone() for name, weight in base.named_parameters()}
     model = get_peft_model(base, LoraConfig(r=4, target_modules="all-linear"))
     run = trainer(tmp_path, chats, model=model, max_steps=20, optim="adamw_torch")
-    before = run.evaluate()["eval_nll"]
     run.train()
     run.save_model()
-    assert run.evaluate()["eval_nll"] < before - 0.5
+    assert run.evaluate()["eval_accuracy"] > 0.5
     assert (tmp_path / "adapter_model.safetensors").exists()
     for name, weight in model.get_base_model().named_parameters():
         if "lora" not in name:
@@ -178,7 +182,14 @@ def test_lora_trains_only_adapters(tmp_path: Path, chats: list[dict[str, Any]]) 
 
 
 @pytest.mark.parametrize(
-    "options", [{"gradient_checkpointing": True}, {"bf16": True}], ids=lambda o: next(iter(o))
+    "options",
+    [
+        {"activation_checkpointing": True},
+        {"bf16": True},
+        {"loss_backend": "logits"},
+        {"loss_backend": "torch", "logits_mib": 0.01},
+    ],
+    ids=lambda o: next(iter(o)),
 )
 def test_same_loss_with(
     tmp_path: Path, chats: list[dict[str, Any]], options: dict[str, Any]
@@ -186,6 +197,8 @@ def test_same_loss_with(
     plain, other = trainer(tmp_path, chats), trainer(tmp_path, chats, **options)
     losses = [run.train().training_loss for run in (plain, other)]
     assert losses[1] == pytest.approx(losses[0], rel=2e-2 if "bf16" in options else 1e-6)
+    if "bf16" not in options:
+        torch.testing.assert_close(weights(other), weights(plain), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from agentbench_irl.data import Sample
+from agentbench_irl.linear import needed_rows
 from agentbench_irl.transitions import IGNORE, UNKNOWN
 
 
@@ -40,7 +41,8 @@ class Collator:
             groups: The texts of each row.
 
         Returns:
-            The model's inputs, and `targets` and `successor` of shape (B, T).
+            The model's inputs, `targets` and `successor` of shape (B, T), and `rows`, the rows of
+            the flattened batch that a loss looks at.
         """
         if self.one_row:
             groups = [tuple(sample for group in groups for sample in group)]
@@ -63,7 +65,8 @@ class Collator:
                 start = end
             mask[number, :start] = 1
             position[number, start:] = torch.arange(length - start)
-        batch = {"targets": targets, "successor": successor}
+        rows = needed_rows(targets, successor)
+        batch = {"targets": targets, "successor": successor, "rows": rows}
         if self.decoder_start_token_id is not None:
             return batch | self._encoder_decoder(tokens, groups)
         if self.shared or self.one_row:

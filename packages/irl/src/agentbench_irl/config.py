@@ -55,6 +55,25 @@ class IQLearnConfig(TrainingArguments):  # pyright: ignore[reportGeneralTypeIssu
     )
     gem_beta: float = field(default=0.7, metadata={"help": "β of the gem baseline."})
 
+    loss_backend: Literal["auto", "linear", "torch", "cuda", "logits"] = field(
+        default="auto",
+        metadata={
+            "help": "linear never holds all logits, in torch or in CUDA; logits does. auto: linear "
+            "where the loss and the head allow it."
+        },
+    )
+    logits_mib: float | None = field(
+        default=None, metadata={"help": "Size in MiB of the chunk of logits that linear holds."}
+    )
+
+    online_mixin: float = field(
+        default=0.0,
+        metadata={"help": "α, the share of the model's own samples in the online objective."},
+    )
+    online_max_new_tokens: int = field(
+        default=128, metadata={"help": "Longest of the model's own samples."}
+    )
+
     model_init_kwargs: dict[str, Any] | str | None = field(
         default=None, metadata={"help": "Arguments of from_pretrained, where the model is a name."}
     )
@@ -101,6 +120,7 @@ class IQLearnConfig(TrainingArguments):  # pyright: ignore[reportGeneralTypeIssu
             ("discount", 0 <= self.discount <= 1, "between 0 and 1"),
             ("temperature", self.temperature > 0, "positive"),
             ("entropy_weight", self.entropy_weight >= 0, "at least 0"),
+            ("online_mixin", 0 <= self.online_mixin < 1, "at least 0 and less than 1"),
             ("gem_beta", self.gem_beta > 0, "positive"),
             ("max_length", self.max_length is None or self.max_length >= 2, "at least 2"),
         )

@@ -3,6 +3,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false
 
+import functools
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,9 +30,11 @@ from agentbench_irl.collator import Collator
 from agentbench_irl.config import IQLearnConfig
 from agentbench_irl.data import Sample, make_samples, pack
 from agentbench_irl.errors import ConfigError, UnsupportedModelError
-from agentbench_irl.losses import IQLearnMetrics, IQLearnOutput, iqlearn_loss, soft_rows
+from agentbench_irl.head import LinearHead
+from agentbench_irl.linear import linear_iqlearn_loss
+from agentbench_irl.losses import SUMS, IQLearnMetrics, IQLearnOutput, iqlearn_loss
 from agentbench_irl.reward_scale import RewardScale
-from agentbench_irl.transitions import IGNORE, TERMINAL
+from agentbench_irl.transitions import IGNORE
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +92,7 @@ class IQLearnTrainer(Trainer):
         loaded = _load(model, args) if isinstance(model, str) else model
         self.encoder_decoder = bool(getattr(loaded.config, "is_encoder_decoder", False))
         _check_model(loaded, args, encoder_decoder=self.encoder_decoder)
+        self.head = _linear_head(loaded, args)
         self.reward_scale = RewardScale(
             discount=args.discount,
             temperature=args.temperature,
@@ -159,30 +163,84 @@ class IQLearnTrainer(Trainer):
         if num_items_in_batch is not None:
             # data-parallel processes average their gradients
             normalizer = num_items_in_batch / self._replicas()
-        out, outputs = self._forward(model, inputs, normalizer)
+        out, auxiliary = self._forward(model, inputs, normalizer)
         self._measure("train", out.metrics)
-        return (out.loss, outputs) if return_outputs else out.loss
+        loss = out.loss
+        if auxiliary is not None:
+            loss = loss + auxiliary / self.current_gradient_accumulation_steps
+        return (loss, {"loss": loss}) if return_outputs else loss
 
     def _forward(
         self, model: nn.Module, inputs: dict[str, Any], normalizer: Tensor | float | None
-    ) -> tuple[IQLearnOutput, Any]:
+    ) -> tuple[IQLearnOutput, Tensor | None]:
+        """Return the loss and the weighted router loss of a mixture of experts, if there is one."""
         inputs = dict(inputs)
         targets, successor = inputs.pop("targets"), inputs.pop("successor")
-        outputs = model(**inputs, use_cache=False)
-        return self._objective(outputs.logits, targets, successor, normalizer), outputs
+        rows = inputs.pop("rows")
+        if self.head is None:
+            outputs = model(**inputs, use_cache=False)
+            out = self._loss_of_logits(outputs.logits, targets, successor, normalizer)
+            auxiliary = getattr(outputs, "aux_loss", None)
+        else:
+            loss = functools.partial(
+                self._loss_of_hidden,
+                targets=targets,
+                successor=successor,
+                rows=rows,
+                normalizer=normalizer,
+            )
+            outputs = model(**inputs, use_cache=False, head_loss=loss)
+            metrics = IQLearnMetrics(sums=outputs["sums"].detach())
+            out = IQLearnOutput(loss=outputs["loss"], metrics=metrics)
+            auxiliary = outputs.get("aux_loss")
+        if auxiliary is not None:
+            auxiliary = auxiliary * getattr(self._config(model), "router_aux_loss_coef", 0.0)
+        return out, auxiliary
 
-    def _objective(
+    def _loss_of_hidden(
+        self,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        *,
+        targets: Tensor,
+        successor: Tensor,
+        rows: Tensor,
+        normalizer: Tensor | float | None,
+    ) -> dict[str, Tensor]:
+        args, head = self.config_args, cast("LinearHead", self.head)
+        out = linear_iqlearn_loss(
+            hidden,
+            weight,
+            targets,
+            td_weight=args.td_weight if args.loss_type == "iqlearn" else 0.0,
+            discount=args.discount,
+            temperature=args.temperature if args.loss_type == "iqlearn" else 1.0,
+            successor=successor,
+            terminal_value=self.reward_scale.terminal_value or 0.0,
+            semi_gradient=args.semi_gradient,
+            normalizer=normalizer,
+            bias=bias,
+            logit_scale=head.logit_scale,
+            softcap=head.softcap,
+            rows=rows,
+            logits_mib=args.logits_mib,
+            wide_sums=True,
+            backend="auto" if args.loss_backend == "linear" else args.loss_backend,
+        )
+        return {"loss": out.loss, "sums": out.metrics.sums}
+
+    def _loss_of_logits(
         self,
         logits: Tensor,
         targets: Tensor,
         successor: Tensor,
         normalizer: Tensor | float | None,
     ) -> IQLearnOutput:
-        args, scale = self.config_args, self.reward_scale
-        terminal_value = scale.terminal_value or 0.0
+        args = self.config_args
         rows: dict[str, Any] = {
             "successor": successor,
-            "terminal_value": terminal_value,
+            "terminal_value": self.reward_scale.terminal_value or 0.0,
             "normalizer": normalizer,
         }
         match args.loss_type:
@@ -216,13 +274,9 @@ class IQLearnTrainer(Trainer):
         model.eval()
         with torch.no_grad(), self.compute_loss_context_manager():
             for batch in batches:
-                inputs = dict(cast("dict[str, Tensor]", self._prepare_inputs(cast("Any", batch))))
-                targets, successor = inputs.pop("targets"), inputs.pop("successor")
-                logits = model(**inputs, use_cache=False).logits
-                rows = soft_rows(logits, targets, temperature=self.config_args.temperature)
-                last = rows.scored & (successor.flatten() == TERMINAL)
-                values = torch.where(last, rows.value.double(), 0.0)
-                total += torch.stack([values.sum(), last.sum().double()])
+                out, _ = self._forward(model, self._prepare_inputs(cast("Any", batch)), 1.0)
+                sums = dict(zip(SUMS, out.metrics.sums.double().unbind(), strict=True))
+                total += torch.stack([sums["value_terminal"], sums["terminal"]])
         model.train(training)
         value, count = (float(number) for number in self._summed(total).cpu().unbind())
         if count:
@@ -315,6 +369,9 @@ class IQLearnTrainer(Trainer):
         total = cast("Tensor", self.accelerator.reduce(numbers.clone(), reduction="sum"))
         return total / (self.args.world_size // self._replicas())
 
+    def _config(self, model: nn.Module) -> Any:  # noqa: ANN401 - of any model
+        return cast("Any", self.accelerator.unwrap_model(model)).config
+
     def _replicas(self) -> int:
         """Return how many processes see different batches."""
         same = self.get_tp_size() * self.get_cp_size() * self.get_sp_size()
@@ -378,3 +435,27 @@ def _check_model(model: nn.Module, args: IQLearnConfig, *, encoder_decoder: bool
     if encoder_decoder and (args.packing or args.padding_free):
         msg = "packing and padding_free are for decoder-only models"
         raise ConfigError(msg)
+
+
+def _linear_head(model: nn.Module, args: IQLearnConfig) -> LinearHead | None:
+    """Return the head of the model, if the loss can do without its logits."""
+    if args.loss_backend == "logits":
+        return None
+    if args.loss_type == "iqlearn":
+        possible = args.divergence == "chi2"
+    else:
+        possible = args.loss_type == "mle" and not args.entropy_weight
+    inner: nn.Module = cast("Any", model).get_base_model() if is_peft(model) else model
+    head = LinearHead.of(inner) if possible else None
+    if head is not None:
+        head.install(inner)
+    elif args.loss_backend != "auto":
+        why = "the head is not one linear layer" if possible else "the loss needs all logits"
+        msg = f"loss_backend is {args.loss_backend!r}, but {why}; use 'auto' or 'logits'"
+        raise ConfigError(msg)
+    return head
+
+
+def is_peft(model: nn.Module) -> bool:
+    """Tell whether a model carries PEFT adapters."""
+    return hasattr(model, "peft_config") and hasattr(model, "get_base_model")
