@@ -27,6 +27,10 @@ from agentbench_tasks.task import Task
 from agentbench_tasks.unpack import unpack
 
 _TIMEOUT_S = 60
+_NO_CREDENTIALS = (
+    "Kaggle does not know this user: create an API token in your Kaggle settings and save it where"
+    " Kaggle's client looks for it"
+)
 
 
 def fetch(task: Task, scratch: Path, *, home: Path, raw: Path | None = None) -> Path:
@@ -120,17 +124,18 @@ def _kaggle(source: KaggleSource, store: Path) -> None:
     except exceptions.KaggleApiHTTPError as error:
         status = getattr(error.response, "status_code", None)
         if status == 401:
-            raise CredentialsError(
-                "Kaggle does not know this user: create an API token in your Kaggle settings and"
-                " save it where Kaggle's client looks for it"
-            ) from error
+            raise CredentialsError(_NO_CREDENTIALS) from error
         if status == 403:
             raise CredentialsError(
                 f"Kaggle refuses {source.competition}: accept its rules at {page}/rules first"
             ) from error
         raise SourceError(f"Kaggle answered {status} for {source.competition}") from error
-    except exceptions.CredentialError as error:
-        raise CredentialsError(str(error)) from error
+    except (exceptions.CredentialError, exceptions.UnauthenticatedError) as error:
+        raise CredentialsError(_NO_CREDENTIALS) from error
+    except OSError as error:
+        if error.errno is not None:  # the disk; what has no number comes from the network
+            raise
+        raise SourceError(f"Kaggle cannot be reached for {source.competition}") from error
     partial.rename(store)
 
 
