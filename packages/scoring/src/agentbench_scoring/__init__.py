@@ -33,6 +33,9 @@ from agentbench_scoring.estimators import (
 )
 from agentbench_scoring.integrity import (
     Finding,
+    better_than_people,
+    near_duplicate,
+    similar_code,
 )
 from agentbench_scoring.intervals import (
     Interval,
@@ -130,6 +133,7 @@ from agentbench_scoring.significance import (
     sign_test,
     wilcoxon_signed_rank,
 )
+from agentbench_scoring.similarity import CodeSimilarity, code_similarity
 from agentbench_scoring.submission import (
     SubmissionSpec,
     TargetSpec,
@@ -141,6 +145,7 @@ __all__ = [
     "BoardIssue",
     "BoardPosition",
     "CapabilityLevel",
+    "CodeSimilarity",
     "Comparison",
     "DegenerateLeaderboardError",
     "Dimension",
@@ -177,11 +182,13 @@ __all__ = [
     "aup_mledojo",
     "aup_mlgym",
     "best_of_k",
+    "better_than_people",
     "bradley_terry",
     "build_report",
     "capability_level",
     "clustered_bradley_terry",
     "clustered_se",
+    "code_similarity",
     "compare",
     "compare_all",
     "diagnose_scores",
@@ -200,6 +207,7 @@ __all__ = [
     "medal_cutoffs",
     "minimum_detectable_effect",
     "mlgym_tau_max",
+    "near_duplicate",
     "nemenyi_critical_difference",
     "normalized_regret",
     "optimality_gap",
@@ -220,6 +228,7 @@ __all__ = [
     "score_submission",
     "sem",
     "sign_test",
+    "similar_code",
     "submission_complexity",
     "summarize_trials",
     "t_interval",

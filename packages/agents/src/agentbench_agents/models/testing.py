@@ -194,7 +194,7 @@ def _llama_shapes(vocabulary: int) -> list[tuple[str, tuple[int, ...]]]:
 
 
 @contextmanager
-def serve(path: str | Path, *, timeout_s: float = 120.0) -> Generator[str]:
+def serve(path: str | Path, *, timeout_s: float = 300.0) -> Generator[str]:
     """Run a real OpenAI-compatible server on CPU until the block ends.
 
     A directory is served by ``transformers serve``, a ``.gguf`` file by llama.cpp's server, which

@@ -120,7 +120,9 @@ def ndcg_graded(
         raise InvalidInputError("y_true: relevance must not be negative")
     if gain not in ("linear", "exponential"):
         raise InvalidInputError(f"gain is 'linear' or 'exponential', not {gain!r}")
-    gains: Floats = relevance if gain == "linear" else np.exp2(relevance) - 1
+    gains = relevance
+    if gain == "exponential":
+        gains = (np.exp2(relevance) - 1).astype(np.float64)
     if bool(np.any(np.max(gains, axis=1) <= 0)):
         raise UndefinedMetricError("ndcg_graded: a row has no relevant column")
     m = gains.shape[1]
