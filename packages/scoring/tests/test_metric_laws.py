@@ -1,4 +1,11 @@
 """Laws that every metric obeys, on one small example of each."""
+# examples of every shape have no common type
+# pyright: reportMissingTypeStubs=false
+# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+# pyright: reportUnknownLambdaType=false
+# pyright: reportArgumentType=false
 
 import copy
 import math

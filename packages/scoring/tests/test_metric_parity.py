@@ -1,4 +1,11 @@
 """Every metric that another library has, against that library, on random data with ties."""
+# scipy, scikit-learn and pycocotools have no complete types
+# pyright: reportMissingTypeStubs=false
+# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+# pyright: reportUnknownLambdaType=false
+# pyright: reportArgumentType=false
 
 import math
 from collections.abc import Callable

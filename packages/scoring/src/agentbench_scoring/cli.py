@@ -159,7 +159,7 @@ def _board_scores(path: Path, column: str) -> list[float]:
     return scores.to_list()
 
 
-def _read_spec(
+def _read_spec(  # noqa: PLR0917 (the options of two commands, in their order)
     path: Path | None,
     metric: str | None,
     ids: list[str] | None,

@@ -91,7 +91,8 @@ def near_duplicate(
     Raises:
         InvalidInputError: Different lengths.
     """
-    a, b = np.asarray(first), np.asarray(second)
+    a: NDArray[Any] = np.asarray(first)
+    b: NDArray[Any] = np.asarray(second)
     if a.shape != b.shape or a.ndim != 1 or not a.size:
         raise InvalidInputError(f"columns of shapes {a.shape} and {b.shape} cannot be compared")
     value = _agreement(a, b)
