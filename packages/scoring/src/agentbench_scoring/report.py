@@ -1,6 +1,7 @@
 """Everything a report says about a results table, as data; the formats only draw it."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -10,11 +11,16 @@ from agentbench_scoring.aggregate import Aggregates, aggregate
 from agentbench_scoring.compare import Comparison, compare_all
 from agentbench_scoring.curves import Curve, budget_curves
 from agentbench_scoring.errors import NotIdentifiableError
-from agentbench_scoring.findings import Finding, find_problems
 from agentbench_scoring.intervals import Interval
 from agentbench_scoring.measures import Measure, Missing, TaskRuns, task_runs
+from agentbench_scoring.problems import Problem, find_problems
 from agentbench_scoring.profile import score_distribution
-from agentbench_scoring.ratings import battles_to_wins, clustered_bradley_terry
+from agentbench_scoring.ratings import (
+    WinRate,
+    battles_to_wins,
+    clustered_bradley_terry,
+    resampled_wins,
+)
 from agentbench_scoring.results import Results
 
 SCHEMA_VERSION = 1
@@ -45,8 +51,9 @@ class Rating(BaseModel):
     Attributes:
         entrant: agent and model.
         rating: mean 1000; 400 points are odds of ten to one.
-        interval: percentile interval over resampled families of tasks.
-        ranks: best and worst rank in the central resamples.
+        suite: interval over runs resampled within tasks; None without repeated runs.
+        population: interval over resampled families of tasks.
+        ranks: best and worst rank in the central resamples of families.
         win_rate: share of opponents beaten, averaged over tasks, ties one half.
     """
 
@@ -54,9 +61,10 @@ class Rating(BaseModel):
 
     entrant: str
     rating: float
-    interval: Interval
+    suite: Interval | None
+    population: Interval
     ranks: tuple[int, int]
-    win_rate: float
+    win_rate: WinRate
 
 
 class RatingTable(BaseModel):
@@ -90,7 +98,7 @@ class Report(BaseModel):
         heat_map: tasks x agents.
         profile: None where the headline measure is a rate.
         curves: by budget, ``steps`` and ``cost_usd``; only those that every run reports.
-        findings: what is wrong with the table.
+        problems: what is wrong with the table.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -104,7 +112,7 @@ class Report(BaseModel):
     heat_map: HeatMap
     profile: Profile | None
     curves: dict[str, tuple[Curve, ...]]
-    findings: tuple[Finding, ...]
+    problems: tuple[Problem, ...]
 
 
 def build_report(
@@ -136,7 +144,7 @@ def build_report(
         heat_map=_heat_map(task_runs(results, aggregates.headline, missing="drop"), entrants),
         profile=_profile(table, entrants, aggregates.headline),
         curves=budget_curves(results, aggregates.headline, entrants, missing=missing),
-        findings=find_problems(results),
+        problems=find_problems(results),
     )
 
 
@@ -171,31 +179,37 @@ def _rate(
     values = {entrant: headline[entrant] | raw[entrant] for entrant in results.entrants}
     tasks = sorted({task for runs in values.values() for task in runs})
     empty = np.array([])
-    agents, wins = battles_to_wins(
-        {e: [runs.get(task, empty) for task in tasks] for e, runs in values.items()}
-    )
+    scores = {e: [runs.get(task, empty) for task in tasks] for e, runs in values.items()}
     labels = [results.clusters[task] for task in tasks]
-    if len(agents) < 2 or len(set(labels)) < 2:
+    if len(scores) < 2 or len(set(labels)) < 2:
         return None
+    agents, wins = battles_to_wins(scores)
+    fit = partial(
+        clustered_bradley_terry,
+        wins,
+        agents,
+        labels,
+        suite_wins=resampled_wins(scores, seed=seed),
+        level=level,
+        seed=seed,
+    )
     prior = 0.0
     try:
-        fitted = clustered_bradley_terry(wins, agents, labels, level=level, seed=seed)
+        fitted = fit()
     except NotIdentifiableError:
         prior = 1.0
-        fitted = clustered_bradley_terry(
-            wins, agents, labels, level=level, seed=seed, prior_ties=prior
-        )
-    played = (wins + wins.transpose(0, 2, 1)).sum(axis=(0, 2))
-    rates = dict(zip(agents, (wins.sum(axis=(0, 2)) / np.maximum(played, 1)).tolist(), strict=True))
+        fitted = fit(prior_ties=prior)
+    within = fitted.suite_intervals
     order = sorted(agents, key=lambda a: (-fitted.ratings[a], a))
     return RatingTable(
         ratings=tuple(
             Rating(
                 entrant=a,
                 rating=fitted.ratings[a],
-                interval=fitted.intervals[a],
+                suite=within[a] if within else None,
+                population=fitted.intervals[a],
                 ranks=fitted.ranks[a],
-                win_rate=rates[a],
+                win_rate=fitted.win_rates[a],
             )
             for a in order
         ),

@@ -226,9 +226,9 @@ class Recipe(Record):
         media: Files and folders that follow the split.
         copy_files: Files copied unchanged: globs under the raw folder.
         answers: How test rows become answers.
-        sample: Values of the sample submission by column, `*` for all others: a constant; `mean`, `median` or `mode`
-            of the training side; `sorted`, the answer's words in alphabetical order; or `=name`,
-            the value of an answer column that the agent sees anyway.
+        sample: Values of the sample submission by column, `*` for all others: a constant; `mean`,
+            `median` or `mode` of the training side; `sorted`, the answer's words in alphabetical
+            order; or `=name`, the value of an answer column that the agent sees anyway.
         hook: Name of the module in `hooks/` that turns raw files no format above can read into
             files that one can.
     """

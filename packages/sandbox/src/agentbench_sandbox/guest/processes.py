@@ -146,16 +146,16 @@ def proportional_kib(pids: list[int]) -> int:
 
 
 def read_counter(paths: Sequence[str], key: str) -> int:
-    """Return the integer after `key` in the first of `paths` that has it; 0 when none has."""
+    """Return the integer after `key` in the first of `paths` that exists; 0 when none does."""
     for path in paths:
         try:
-            with open(path) as file:
-                for line in file:
-                    fields = line.split()
-                    if len(fields) == 2 and fields[0] == key:
-                        return int(fields[1])
-        except (OSError, ValueError):
+            fd = os.open(path, os.O_RDONLY)
+        except OSError:
             continue
+        fields = os.read(fd, 4096).split()
+        os.close(fd)
+        wanted = key.encode()
+        return int(fields[fields.index(wanted) + 1]) if wanted in fields else 0
     return 0
 
 

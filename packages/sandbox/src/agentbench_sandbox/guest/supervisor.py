@@ -452,7 +452,7 @@ def main() -> None:
     config, _ = Link(0).receive()
     try:
         for path in config.get("shared", ()):
-            os.chmod(path, 0o1777)  # Docker gives a tmpfs the mode of the directory below it
+            os.chmod(path, 0o1777)  # noqa: S103 - Docker gives a tmpfs the mode of the directory below it
         supervisor = Supervisor(config)
     except OSError as error:
         write_all(

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from agentbench_sandbox.sandbox import Sandbox
+from agentbench_sandbox.sandbox import ExecResult, Sandbox
 from agentbench_sandbox.testing.case import Case, assert_alive, needs, py, sh, survivors
 
 MIB = 1 << 20
@@ -312,9 +312,12 @@ def three_sleeps_take_as_long_as_one(sandbox: Sandbox) -> None:
     """Commands run at the same time."""
     from concurrent.futures import ThreadPoolExecutor
 
+    def sleep_one_second(_number: int) -> ExecResult:
+        return sh(sandbox, "sleep 1")
+
     started = time.monotonic()
     with ThreadPoolExecutor(3) as threads:
-        results = list(threads.map(lambda _: sh(sandbox, "sleep 1"), range(3)))
+        results = list(threads.map(sleep_one_second, range(3)))
     assert all(result.ok for result in results)
     assert time.monotonic() - started < 2
 
@@ -323,8 +326,11 @@ def sixty_threads_run_commands(sandbox: Sandbox) -> None:
     """Many callers at once each get their own answer."""
     from concurrent.futures import ThreadPoolExecutor
 
+    def say(number: int) -> str:
+        return sh(sandbox, f"echo {number}").stdout
+
     with ThreadPoolExecutor(24) as threads:
-        answers = list(threads.map(lambda n: sh(sandbox, f"echo {n}").stdout, range(60)))
+        answers = list(threads.map(say, range(60)))
     assert answers == [f"{n}\n" for n in range(60)]
 
 
