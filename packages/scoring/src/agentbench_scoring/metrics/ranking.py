@@ -123,7 +123,7 @@ def ndcg_graded(
     gains = relevance
     if gain == "exponential":
         gains = (np.exp2(relevance) - 1).astype(np.float64)
-    if (gains <= 0).all(axis=1).any():
+    if not (gains.max(axis=1) > 0).all():
         raise UndefinedMetricError("ndcg_graded: a row has no relevant column")
     m = gains.shape[1]
     discount = 1 / np.log2(np.arange(2, m + 2))
