@@ -170,7 +170,7 @@ def _parts(task: Task, answers: pl.DataFrame, groups: pl.Series | None) -> pl.Se
         place = (rng.permutation(int(codes.max()) + 1)[codes] + 0.5) / (codes.max() + 1)
     else:
         labels = answers[next(iter(task.submission.columns))].cast(pl.String)
-        if labels.n_unique() > max(2, n // 10):  # too many labels to keep the shares of each
+        if labels.n_unique() > n // 5:  # too many labels to keep the shares of each
             labels = pl.Series(["" for _ in range(n)])
         # Every row gets a random place among the rows of its label, as a share of them.
         frame = pl.DataFrame({"label": labels, "order": rng.permutation(n)})
