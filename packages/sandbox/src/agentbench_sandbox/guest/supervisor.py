@@ -463,6 +463,8 @@ def main() -> None:
     try:
         for path in config.get("shared", ()):
             os.chmod(path, 0o1777)  # noqa: S103 - Docker gives a tmpfs the mode of the directory below it
+        if config.get("cpus"):
+            os.sched_setaffinity(0, config["cpus"])
         supervisor = Supervisor(config)
     except OSError as error:
         write_all(
