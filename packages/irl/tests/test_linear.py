@@ -5,6 +5,7 @@ import doctest
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,6 +128,12 @@ def test_needed_rows_are_scored_rows_and_their_successors() -> None:
 def test_docstring_examples() -> None:
     for module in (linear, iqlearn, nvrtc):
         assert doctest.testmod(module).failed == 0
+
+
+def test_page_example(capsys: pytest.CaptureFixture[str]) -> None:
+    page = Path(__file__).parents[3] / "docs" / "irl-linear.md"
+    exec(page.read_text().split("```python\n")[1].split("```")[0], {})  # noqa: S102 - our own page
+    assert "Backend(name='" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("logits_mib", CHUNKS.values(), ids=CHUNKS)
