@@ -128,7 +128,8 @@ def test_evaluate_answers_with_rewards(
     assert code == 0
     assert report["exact_match"]["mean"] == 0.25
     assert -1 <= report["reward_sum"]["spearman"] <= 1
-    assert report["length"]["prompts"] == 2
+    assert report["reward_sum"]["prompts"] == 2
+    assert report["length"]["prompts"] == 1  # both samples of the first prompt are equally long
 
 
 def test_evaluate_sweep(

@@ -31,6 +31,7 @@ from agentbench_irl.config import IQLearnConfig
 from agentbench_irl.data import Sample, make_samples, pack
 from agentbench_irl.errors import ConfigError, UnsupportedModelError
 from agentbench_irl.head import LinearHead
+from agentbench_irl.kernels.backend import BackendName
 from agentbench_irl.linear import linear_iqlearn_loss
 from agentbench_irl.losses import SUMS, IQLearnMetrics, IQLearnOutput, iqlearn_loss
 from agentbench_irl.reward_scale import RewardScale
@@ -227,7 +228,9 @@ class IQLearnTrainer(Trainer):
             rows=rows,
             logits_mib=args.logits_mib,
             wide_sums=True,
-            backend="auto" if args.loss_backend in {"linear", "logits"} else args.loss_backend,
+            backend=cast(
+                "BackendName", "auto" if args.loss_backend == "linear" else args.loss_backend
+            ),
         )
         return {"loss": out.loss, "sums": out.metrics.sums}
 
