@@ -1,0 +1,207 @@
+"""The agent's working directory in a sandbox: programs go in, submissions come out."""
+
+import csv
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentbench_agents.errors import LeakError
+
+if TYPE_CHECKING:
+    from agentbench_sandbox import ExecResult, Sandbox
+
+SUBMISSION = "submission.csv"
+DATA = "/data"
+_SAMPLE_ROWS = 200
+_SAMPLE_BYTES = 20_000_000
+
+# Runs inside the sandbox: what an agent wrote is not even parsed on the host.
+_CHECK = """\
+import ast, importlib.util, sys
+source = open(sys.argv[1], encoding="utf-8").read()
+try:
+    tree = ast.parse(source, "code")
+    compile(tree, "code", "exec")
+except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    sys.exit(f"{type(error).__name__}: {error}")
+roots = {a.name.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+roots |= {
+    n.module.split(".")[0]
+    for n in ast.walk(tree)
+    if isinstance(n, ast.ImportFrom) and n.module and not n.level
+}
+missing = sorted(r for r in roots if importlib.util.find_spec(r) is None)
+if missing:
+    sys.exit("ModuleNotFoundError: not installed here: " + ", ".join(missing))
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeRun:
+    """What running a program gave.
+
+    Attributes:
+        stage: How far it came: `syntax` (did not compile or import), `run` (was run).
+        result: Output, exit code and times of the command.
+        submission: Bytes of the submission.csv that this very run wrote, if it ended well.
+        timeout_s: The time limit it had.
+    """
+
+    stage: str
+    result: "ExecResult"
+    timeout_s: float
+    submission: bytes | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the program ended with exit code 0 in time."""
+        return self.result.ok
+
+
+class Workspace:
+    """Owns a sandbox; `open_` makes a fresh one with the public data at `DATA`.
+
+    Inside, the working directory holds `input`, a link to the public data, so that programs may
+    say `input/train.csv` wherever the back end puts the data.
+    """
+
+    def __init__(self, open_: "Callable[[], Sandbox]", public: Path) -> None:
+        self._open = open_
+        self._public = public
+        self.sandbox = open_()
+        self._has_sample = False
+        self._runs = 0
+        try:
+            self._link_data()
+        except BaseException:
+            self.sandbox.close()
+            raise
+
+    @property
+    def data_path(self) -> str:
+        """Where the public data is, seen from inside."""
+        return self.sandbox.path(DATA)
+
+    @property
+    def output_path(self) -> str:
+        """Where the submission must be written, seen from inside."""
+        return f"{self.sandbox.workdir}/{SUBMISSION}"
+
+    def run(self, code: str, *, timeout_s: float) -> CodeRun:
+        """Run a program in the working directory; no earlier submission.csv is in its way."""
+        self._runs += 1
+        name = f"solution_{self._runs}.py"
+        self._must("rm", "-rf", "--", SUBMISSION)
+        self.sandbox.write_file(f"{self.sandbox.workdir}/{name}", _encode(code))
+        result = self.sandbox.exec(["python", name], timeout_s=timeout_s, cwd=self.sandbox.workdir)
+        submission = self._read_submission(self.sandbox.workdir) if result.ok else None
+        return CodeRun(stage="run", result=result, submission=submission, timeout_s=timeout_s)
+
+    def check(self, code: str, *, timeout_s: float) -> CodeRun:
+        """Compile a program, look up its imports, and run it on a sample of the data."""
+        directory = f"{self.sandbox.workdir}/.check"
+        self._prepare_sample(directory)
+        self.sandbox.write_file(f"{directory}/code.py", _encode(code))
+        result = self.sandbox.exec(
+            ["python", "-c", _CHECK, "code.py"], timeout_s=timeout_s, cwd=directory
+        )
+        if not result.ok:
+            return CodeRun(stage="syntax", result=result, submission=None, timeout_s=timeout_s)
+        self._must("rm", "-rf", "--", f".check/{SUBMISSION}")
+        result = self.sandbox.exec(["python", "code.py"], timeout_s=timeout_s, cwd=directory)
+        submission = self._read_submission(directory) if result.ok else None
+        return CodeRun(stage="run", result=result, submission=submission, timeout_s=timeout_s)
+
+    def clear(self) -> None:
+        """Replace the sandbox by a fresh one."""
+        self.sandbox.close()
+        self.sandbox = self._open()
+        self._has_sample = False
+        self._link_data()
+
+    def close(self) -> None:
+        """Close the sandbox and everything in it."""
+        self.sandbox.close()
+
+    def _link_data(self) -> None:
+        self._must("ln", "-sfn", self.data_path, "input")
+
+    def _read_submission(self, directory: str) -> bytes | None:
+        try:
+            return self.sandbox.read_file(f"{directory}/{SUBMISSION}")
+        except (FileNotFoundError, IsADirectoryError):
+            return None
+
+    def _prepare_sample(self, directory: str) -> None:
+        if self._has_sample:
+            return
+        with tempfile.TemporaryDirectory(prefix="agentbench-sample-") as temporary:
+            sample = Path(temporary) / "input"
+            sample_public(self._public, sample)
+            self._must("rm", "-rf", "--", ".check")
+            self._must("mkdir", "-p", ".check")
+            self.sandbox.upload(sample, f"{directory}/input")
+        self._has_sample = True
+
+    def _must(self, *argv: str) -> None:
+        self.sandbox.exec(argv, timeout_s=30, cwd=self.sandbox.workdir, check=True)
+
+
+def sample_public(public: Path, target: Path) -> None:
+    """Copy the first rows of each table and, up to 20 MB, the other files of a public folder."""
+    target.mkdir(parents=True)
+    left = _SAMPLE_BYTES
+    for source in sorted(p for p in public.rglob("*") if p.is_file()):
+        copy = target / source.relative_to(public)
+        if source.suffix == ".csv":
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            _copy_rows(source, copy)
+        elif source.stat().st_size <= left:
+            left -= source.stat().st_size
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+
+
+def verify_hidden(sandbox: "Sandbox", hide: tuple[str, ...]) -> None:
+    """Look inside for data that the task was made from.
+
+    Raises:
+        LeakError: A path in `hide`, relative to an import root, holds something inside.
+    """
+    if not hide:
+        return
+    probe = (
+        "import os, sys\n"
+        "for root in sys.path:\n"
+        "    for name in sys.argv[1:]:\n"
+        "        path = os.path.join(root, name)\n"
+        "        try: full = os.path.isfile(path) or os.listdir(path)\n"
+        "        except OSError: full = False\n"
+        "        if full: print(path)\n"
+    )
+    result = sandbox.exec(["python", "-c", probe, *hide], timeout_s=60, check=True)
+    found = result.stdout.split("\n")[0]
+    if found:
+        raise LeakError(
+            f"the sandbox holds {found}, from which the answers of this task could be read; "
+            "use an image without it (agentbench-sandbox build) or --sandbox local"
+        )
+
+
+def _copy_rows(source: Path, target: Path) -> None:
+    with (
+        source.open(newline="", encoding="utf-8", errors="surrogateescape") as reader,
+        target.open("w", newline="", encoding="utf-8", errors="surrogateescape") as writer,
+    ):
+        out = csv.writer(writer)
+        for number, row in enumerate(csv.reader(reader)):
+            if number > _SAMPLE_ROWS:
+                break
+            out.writerow(row)
+
+
+def _encode(code: str) -> bytes:
+    return code.encode("utf-8", errors="surrogatepass")

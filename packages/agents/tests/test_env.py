@@ -1,0 +1,397 @@
+import itertools
+import json
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import pytest
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
+
+from agentbench_agents import (
+    AgentsError,
+    Budget,
+    EpisodeOverError,
+    ExecuteCode,
+    GetHistory,
+    RequestInfo,
+    Reset,
+    Submit,
+    TaskEnv,
+    ValidateCode,
+)
+from agentbench_agents.actions import Action, InfoType
+from agentbench_agents.episode import Episode, Outcome
+from agentbench_agents.testing import NullSandbox
+from agentbench_agents.trajectory import Trajectory, read_trajectory
+from agentbench_sandbox import Sandbox
+
+WRITE_SAMPLE = "import shutil; shutil.copy('input/sample_submission.csv', 'submission.csv')"
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def env(data: Path) -> Iterator[TaskEnv]:
+    made = TaskEnv("digits", data_root=data, sandbox="local")
+    made.reset(seed=1)
+    yield made
+    made.close()
+
+
+def sample(env: TaskEnv) -> bytes:
+    return (env.prepared.public / "sample_submission.csv").read_bytes()
+
+
+def perfect(env: TaskEnv) -> bytes:
+    answers = (env.prepared.private / "answers.csv").read_text().splitlines()
+    return "\n".join(",".join(line.split(",")[:2]) for line in answers).encode()
+
+
+def null_env(data: Path, sandbox: Sandbox, **options: Any) -> TaskEnv:  # noqa: ANN401
+    env = TaskEnv("digits", data_root=data, sandbox=lambda: sandbox, **options)
+    env.reset(seed=0)
+    return env
+
+
+@pytest.mark.parametrize("task", ["digits", "breast-cancer", "diabetes"])
+def test_check_env_passes_without_a_warning(task: str, data: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made = gymnasium.make(
+            f"agentbench/{task}-v0", data_root=data, sandbox="local", render_mode="ansi"
+        )
+        check_env(made.unwrapped)
+        made.close()
+
+
+def test_step_returns_five_values_inside_the_spaces(env: TaskEnv) -> None:
+    observation, reward, terminated, truncated, info = env.step(ExecuteCode(code="x").to_text())
+    assert env.observation_space.contains(observation)
+    assert (reward, terminated, truncated) == (0.0, False, False)
+    assert info["status"] == "failed"
+    assert "NameError" in observation["text"]
+
+
+def test_a_run_that_writes_a_submission_is_graded(env: TaskEnv) -> None:
+    observation, reward, _, _, info = env.step(ExecuteCode(code=WRITE_SAMPLE).to_text())
+    assert info["status"] == "ok"
+    assert info["submission"] == 1
+    assert 0 <= info["score"] < 0.3
+    assert reward == observation["progress"] == observation["best_progress"]
+    assert "best submission so far" in observation["text"]
+
+
+def test_resubmission_earns_nothing(env: TaskEnv) -> None:
+    rewards = [env.step(ExecuteCode(code=WRITE_SAMPLE).to_text())[1] for _ in range(3)]
+    assert rewards[1:] == [0.0, 0.0]
+
+
+def test_a_stale_submission_is_never_scored(env: TaskEnv) -> None:
+    env.step(ExecuteCode(code=WRITE_SAMPLE).to_text())
+    assert env.step(ExecuteCode(code="pass").to_text())[4]["status"] == "no_submission"
+    failing = WRITE_SAMPLE + "; 1/0"
+    assert env.step(ExecuteCode(code=failing).to_text())[4]["status"] == "failed"
+    assert env.step(ExecuteCode(code="pass").to_text())[4]["status"] == "no_submission"
+    assert len(env.episode.submissions) == 1
+
+
+def test_an_invalid_submission_says_why_and_earns_nothing(env: TaskEnv) -> None:
+    code = "open('submission.csv', 'w').write('id,digit\\n1,2\\n1,3\\n')"
+    observation, reward, _, _, info = env.step(ExecuteCode(code=code).to_text())
+    assert info["status"] == "invalid_submission"
+    assert reward == 0
+    assert "duplicate" in observation["text"].lower(), observation["text"]
+    assert env.episode.final_submission() is None
+
+
+WRONG_ACTIONS = {
+    "no json": "hello",
+    "unknown": '{"action": "fly"}',
+    "wrong info type": '{"action": "request_info", "params": {"info_type": "answers"}}',
+    "empty code": '{"action": "execute_code", "params": {"code": ""}}',
+    "nothing to submit": '{"action": "submit"}',
+}
+
+
+@pytest.mark.parametrize("text", WRONG_ACTIONS.values(), ids=WRONG_ACTIONS)
+def test_a_wrong_action_is_an_observation_not_an_exception(env: TaskEnv, text: str) -> None:
+    observation, reward, terminated, truncated, info = env.step(text)
+    assert info["status"] == "invalid_action"
+    assert (reward, terminated, truncated) == (0.0, False, False)
+    assert observation["text"]
+
+
+def test_validate_code_checks_syntax_imports_and_a_sample(env: TaskEnv) -> None:
+    cases = {
+        "def f(:": ("failed", "SyntaxError"),
+        "import no_such_thing": ("failed", "not installed here: no_such_thing"),
+        "print(len(open('input/train.csv').readlines()))": ("ok", "201"),
+        WRITE_SAMPLE: ("ok", "wrote submission.csv"),
+    }
+    for code, (status, text) in cases.items():
+        observation, _, _, _, info = env.step(ValidateCode(code=code).to_text())
+        assert info["status"] == status, observation["text"]
+        assert text in observation["text"]
+    assert env.episode.submissions == []
+
+
+def test_validate_code_leaves_a_submission_alone(env: TaskEnv) -> None:
+    env.step(ExecuteCode(code=WRITE_SAMPLE).to_text())
+    env.step(ValidateCode(code="open('submission.csv', 'w')").to_text())
+    assert env.episode.workspace.sandbox.read_file(env.episode.workspace.output_path) == sample(env)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "overview",
+        "sample_submission",
+        "data_structure",
+        "data_path",
+        "output_path",
+        "name",
+        "metadata",
+        "all",
+    ],
+)
+def test_every_information_type_answers(env: TaskEnv, kind: InfoType) -> None:
+    observation, _, _, _, info = env.step(RequestInfo(info_type=kind).to_text())
+    assert info["status"] == "ok"
+    assert len(observation["text"]) >= 5
+
+
+def test_metadata_is_that_of_the_task(env: TaskEnv) -> None:
+    text = env.step(RequestInfo(info_type="metadata").to_text())[0]["text"]
+    about = json.loads(text)
+    assert about["task"] == "digits"
+    assert about["metric"] == "accuracy"
+    assert about["higher_is_better"] is True
+
+
+def test_history_is_a_summary_that_does_not_grow_by_itself(env: TaskEnv) -> None:
+    env.step(ExecuteCode(code=WRITE_SAMPLE).to_text())
+    lengths = [len(env.step(GetHistory().to_text())[0]["text"]) for _ in range(8)]
+    grown = [b - a for a, b in itertools.pairwise(lengths)]
+    assert all(0 < g < 40 for g in grown)
+
+
+def test_reset_action_empties_the_working_directory(env: TaskEnv) -> None:
+    env.step(ExecuteCode(code=WRITE_SAMPLE + "; open('kept', 'w')").to_text())
+    env.step(Reset().to_text())
+    listing = "import os; print(sorted(os.listdir()))"
+    text = env.step(ExecuteCode(code=listing).to_text())[0]["text"]
+    assert "kept" not in text
+    assert "submission.csv" not in text.split("--- stdout")[1].split("\n")[1]
+    assert len(env.episode.submissions) == 1
+
+
+def test_answers_cannot_be_read_from_inside(env: TaskEnv) -> None:
+    private = env.prepared.private
+    code = f"""
+import os, pathlib, sys
+found = []
+roots = ("/", {str(private)!r}, {str(private.parent)!r}, "input/..", "/proc/1/root")
+for root in (*roots, "/proc/self/cwd/.."):
+    for folder, dirs, files in os.walk(root):
+        dirs[:] = [d for d in dirs if d not in ("proc", "sys", "dev", "usr", "lib", "lib64")]
+        found += [os.path.join(folder, f) for f in files if "answer" in f]
+print("found", found)
+for path in ({str(private / "answers.csv")!r}, "input/../private/answers.csv"):
+    try:
+        print("read", open(path).read()[:50])
+    except OSError as error:
+        print("refused")
+try:
+    from sklearn.datasets import load_digits
+    print("loaded", load_digits().target[:5])
+except Exception as error:
+    print("hidden")
+"""
+    assert (private / "answers.csv").is_file()
+    text = env.step(ExecuteCode(code=code).to_text())[0]["text"]
+    assert "found []" in text, text
+    assert text.count("refused") == 2
+    assert "hidden" in text
+    assert "loaded" not in text
+
+
+def test_no_host_variable_enters(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-planted")
+    env = TaskEnv("digits", data_root=data, sandbox="local")
+    env.reset(seed=0)
+    code = "import os; print(dict(os.environ)); print(open('/proc/1/environ').read())"
+    text = env.step(ExecuteCode(code=code).to_text())[0]["text"]
+    env.close()
+    assert "sk-planted" not in text
+
+
+def test_output_is_trimmed_for_the_agent_and_kept_whole(tmp_path: Path, data: Path) -> None:
+    env = TaskEnv("digits", data_root=data, sandbox="local", directory=tmp_path)
+    env.reset(seed=0)
+    text = env.step(ExecuteCode(code="print('x' * 5_000_000)").to_text())[0]["text"]
+    env.close()
+    assert len(text) < 8000
+    assert "characters left out" in text
+    assert (tmp_path / "outputs" / "1.stdout.txt").stat().st_size == 5_000_001
+
+
+def test_a_time_out_keeps_what_was_printed(data: Path) -> None:
+    env = TaskEnv("digits", data_root=data, sandbox="local", code_timeout_s=1.5)
+    env.reset(seed=0)
+    code = "import time; print('began', flush=True); time.sleep(60)"
+    observation, _, _, _, info = env.step(ExecuteCode(code=code).to_text())
+    env.close()
+    assert info["status"] == "failed"
+    assert "time limit of 1.5 s" in observation["text"]
+    assert "began" in observation["text"]
+
+
+def test_submit_ends_the_episode(env: TaskEnv) -> None:
+    env.step(ExecuteCode(code=WRITE_SAMPLE).to_text())
+    assert env.step(Submit(submission=7).to_text())[4]["status"] == "invalid_action"
+    _, _, terminated, truncated, _ = env.step(Submit().to_text())
+    assert (terminated, truncated) == (True, False)
+    with pytest.raises(EpisodeOverError):
+        env.step(GetHistory().to_text())
+
+
+def test_the_budget_truncates(data: Path) -> None:
+    env = null_env(data, NullSandbox(), budget=Budget(steps=2))
+    assert env.step(GetHistory().to_text())[3] is False
+    observation, _, terminated, truncated, _ = env.step(GetHistory().to_text())
+    assert (terminated, truncated) == (False, True)
+    assert observation["steps_left"] == 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "shows_score", "shows_validity"),
+    [
+        ("none", False, False),
+        ("validity", False, True),
+        ("public", True, True),
+        ("public+private", True, True),
+    ],
+)
+def test_feedback_policies(
+    policy: str, shows_score: bool, shows_validity: bool, data: Path
+) -> None:
+    box = NullSandbox()
+    env = null_env(data, box, feedback=policy)
+    box.submission = b"id,digit\n1,1\n"
+    invalid = env.step(ExecuteCode(code="x").to_text())
+    assert (invalid[4]["status"] == "invalid_submission") is shows_validity
+    box.submission = perfect(env)
+    valid = env.step(ExecuteCode(code="x").to_text())
+    assert (valid[4]["score"] is not None) is shows_score
+    assert ("accuracy" in valid[0]["text"]) is shows_score
+    assert valid[0]["best_progress"] == float(shows_score)
+    last = env.step(Submit().to_text())
+    assert env.episode.final_submission() is env.episode.submissions[1]
+    if not shows_score:
+        final = env.episode.final_submission()
+        assert final is not None
+        assert final.hidden is not None
+        assert last[1] == final.hidden.progress
+
+
+def test_the_final_submission_is_the_best_shown(data: Path) -> None:
+    box = NullSandbox()
+    env = null_env(data, box)
+    for submission in (sample(env), perfect(env), sample(env)):
+        box.submission = submission
+        env.step(ExecuteCode(code="x").to_text())
+    final = env.episode.final_submission()
+    assert final is not None
+    assert final.number == 2
+    assert final.hidden is not None
+    assert final.hidden.score == 1.0
+
+
+class Count(Action):
+    """Count the submissions."""
+
+    name = "count"
+
+    def apply(self, episode: Episode) -> Outcome:
+        return Outcome(text=str(len(episode.submissions)))
+
+
+def test_actions_of_your_own_can_be_called(data: Path) -> None:
+    env = null_env(data, NullSandbox(), actions=(Count,))
+    assert env.step('{"action": "count"}')[0]["text"] == "0"
+    assert "count takes {}" in env.observation["text"] or env.observation["text"] == "0"
+
+
+def test_steps_are_recorded_whole(tmp_path: Path, data: Path) -> None:
+    box = NullSandbox()
+    with Trajectory(tmp_path / "t.jsonl") as trajectory:
+        env = null_env(data, box, trajectory=trajectory, directory=tmp_path)
+        box.submission = sample(env)
+        env.step(ExecuteCode(code="print('the code')").to_text())
+    events = list(read_trajectory(tmp_path / "t.jsonl"))
+    kinds = [e["type"] for e in events]
+    assert kinds == ["observation", "action", "score", "observation"]
+    assert events[1]["params"] == {"code": "print('the code')"}
+    assert {"reward", "text", "status", "wall_s"} <= set(events[3])
+    assert (tmp_path / "submissions" / "1.csv").read_bytes() == box.submission
+
+
+def test_an_environment_can_be_made_in_any_thread(data: Path) -> None:
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            env = TaskEnv("digits", data_root=data, sandbox="local")
+            env.reset(seed=0)
+            env.step(RequestInfo(info_type="name").to_text())
+            env.close()
+        except BaseException as error:  # noqa: BLE001
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_closing_leaves_no_file(data: Path) -> None:
+    env = TaskEnv("digits", data_root=data, sandbox="local")
+    env.reset(seed=0)
+    folder = env.episode.directory
+    env.step(ExecuteCode(code=WRITE_SAMPLE).to_text())
+    assert folder.exists()
+    env.close()
+    env.close()
+    assert not folder.exists()
+
+
+def test_vector_environments(data: Path) -> None:
+    def make() -> TaskEnv:
+        return TaskEnv("digits", data_root=data, sandbox="local")
+
+    text = RequestInfo(info_type="name").to_text()
+    for vector in (SyncVectorEnv([make] * 2), AsyncVectorEnv([make] * 2, shared_memory=False)):
+        vector.reset(seed=0)
+        observation, rewards, *_ = vector.step((text, text))
+        assert tuple(observation["text"]) == ("digits", "digits")
+        assert list(rewards) == [0.0, 0.0]
+        vector.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"feedback": "all"}, "feedback policy 'all'"), ({"reward": "big"}, "unknown reward 'big'")],
+    ids=["feedback", "reward"],
+)
+def test_a_wrong_argument_is_named(data: Path, options: dict[str, str], message: str) -> None:
+    with pytest.raises(AgentsError, match=message):
+        TaskEnv("digits", data_root=data, sandbox="local", **options)  # pyright: ignore[reportArgumentType]
