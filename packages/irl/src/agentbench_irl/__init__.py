@@ -3,13 +3,19 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from agentbench_irl.linear import (
+    linear_backend,
+    linear_iqlearn_loss,
+    linear_lse_and_target,
+    linear_mixture_loss,
+    needed_rows,
+)
 from agentbench_irl.losses import IQLearnMetrics, IQLearnOutput, iqlearn_loss, mixture_loss
 from agentbench_irl.transitions import IGNORE, TERMINAL, UNKNOWN, Transitions, next_scored
 
 if TYPE_CHECKING:
     from agentbench_irl.baselines import dft_loss, gem_loss, mle_loss
     from agentbench_irl.config import IQLearnConfig
-    from agentbench_irl.linear import linear_iqlearn_loss
     from agentbench_irl.online import OnlineIQLearnTrainer
     from agentbench_irl.rewards import rerank, text_rewards, token_rewards
     from agentbench_irl.trainer import IQLearnTrainer
@@ -27,9 +33,13 @@ __all__ = [
     "dft_loss",
     "gem_loss",
     "iqlearn_loss",
+    "linear_backend",
     "linear_iqlearn_loss",
+    "linear_lse_and_target",
+    "linear_mixture_loss",
     "mixture_loss",
     "mle_loss",
+    "needed_rows",
     "next_scored",
     "rerank",
     "text_rewards",
@@ -43,7 +53,6 @@ _LATER = {
     "OnlineIQLearnTrainer": "online",
     "dft_loss": "baselines",
     "gem_loss": "baselines",
-    "linear_iqlearn_loss": "linear",
     "mle_loss": "baselines",
     "rerank": "rewards",
     "text_rewards": "rewards",
