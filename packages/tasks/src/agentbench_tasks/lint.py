@@ -13,9 +13,8 @@ from pathlib import Path
 import polars as pl
 
 from agentbench_scoring import (
-    InvalidSubmissionError,
     Metric,
-    UndefinedMetricError,
+    ScoringError,
     UnknownMetricError,
     get_metric,
 )
@@ -134,7 +133,7 @@ def _metric(task: Task) -> Metric | None:
 def _score(prepared: PreparedTask, submission: Path | pl.DataFrame) -> float | None:
     try:
         return grade(prepared, submission, part="all").score
-    except (InvalidSubmissionError, UndefinedMetricError):
+    except ScoringError:
         return None
 
 
