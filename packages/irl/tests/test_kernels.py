@@ -1,5 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportPrivateUsage=false
-# pyright: reportUnknownVariableType=false
+# pyright: reportUnknownVariableType=false, reportUnknownLambdaType=false
 # (torch's stubs leave parts unknown; the launch is the seam at which a CPU stands in for a GPU)
 """The CUDA kernels without a GPU: compiled for each architecture, and run thread by thread."""
 
@@ -8,7 +8,6 @@ import importlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def test_kernels_compile_without_spilling(arch: str, dtype: torch.dtype) -> None
 def test_source_that_does_not_compile_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("cuda.core", reason="the extra `cuda` is not installed")
     monkeypatch.setattr(nvrtc, "source", lambda: "this is no C++")
-    with pytest.raises(KernelError, match="(?s)sm_90a.*expected a declaration"):
+    with pytest.raises(KernelError, match=r"(?s)sm_90a.*expected a declaration"):
         nvrtc.compile_kernels("sm_90a", torch.bfloat16)
 
 
@@ -134,8 +133,8 @@ def emulators(tmp_path_factory: pytest.TempPathFactory) -> dict[torch.dtype, cty
 @pytest.fixture
 def emulated(
     emulators: dict[torch.dtype, ctypes.CDLL], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[list[tuple[str, int]]]:
-    """Launch on the CPU; yields the kernels launched and the size of their clusters."""
+) -> list[tuple[str, int]]:
+    """Launch on the CPU; gives the kernels launched and the size of their clusters."""
     launched: list[tuple[str, int]] = []
 
     def launch(
@@ -156,7 +155,7 @@ def emulated(
     monkeypatch.setattr(cuda_rows, "_launch", launch)
     monkeypatch.setattr(cuda_rows, "_clusters", lambda _: True)
     monkeypatch.setattr(nvrtc, "THREADS", THREADS)
-    yield launched
+    return launched
 
 
 def rows(dtype: torch.dtype, count: int, vocabulary: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -11,14 +11,14 @@ from agentbench_sandbox import open_sandbox
 from agentbench_sandbox.adapters.aide import Interpreter
 
 pytest.importorskip("inspect_ai")
-from inspect_ai.util._sandbox import self_check  # noqa: E402 - only where inspect is installed
+from inspect_ai.util._sandbox import self_check
 
-from agentbench_sandbox.adapters.inspect import (  # noqa: E402
+from agentbench_sandbox.adapters.inspect import (
     AgentbenchSandboxEnvironment,
     Options,
 )
 
-CHECKS = {
+CHECKS: dict[str, Any] = {
     name: check
     for name, check in vars(self_check).items()
     if name.startswith("test_") and python_inspect.iscoroutinefunction(check)
@@ -30,11 +30,11 @@ ROOT_INSIDE = "it makes a user as root inside the sandbox, and there is no root 
 def environment(request: pytest.FixtureRequest) -> Iterator[AgentbenchSandboxEnvironment]:
     if request.param == "docker":
         request.getfixturevalue("docker_image")
-    made: Any = anyio.run(
+    made: Any = anyio.run(  # pyright: ignore[reportUnknownArgumentType]
         AgentbenchSandboxEnvironment.sample_init, "task", Options(backend=request.param), {}
     )
     yield made["default"]
-    anyio.run(AgentbenchSandboxEnvironment.sample_cleanup, "task", None, made, False)
+    anyio.run(AgentbenchSandboxEnvironment.sample_cleanup, "task", None, made, False)  # noqa: FBT003
 
 
 @pytest.mark.parametrize(

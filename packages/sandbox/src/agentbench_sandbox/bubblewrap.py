@@ -112,7 +112,11 @@ def host_parts() -> list[str]:
 def file_system(request: Request) -> list[str]:
     """Return the arguments that build what is visible inside."""
     limits = request.limits
-    argv = host_parts()
+    # first what may lie above the interpreter: a virtual environment below /tmp or the workdir
+    argv = ["--perms", "1777", "--size", str(limits.tmp_mib * MIB), "--tmpfs", "/tmp"]  # noqa: S108
+    argv += open_parents(Path(request.workdir))
+    argv += ["--perms", "1777", "--size", str(limits.disk_mib * MIB), "--tmpfs", request.workdir]
+    argv += host_parts()
     for path in hidden_paths(request.hide):
         if path.is_symlink():
             continue  # its target is hidden by its own name
@@ -122,9 +126,6 @@ def file_system(request: Request) -> list[str]:
             argv += ["--ro-bind", "/dev/null", str(path)]
     argv += ["--proc", "/proc", "--dev", "/dev"]
     argv += ["--perms", "1777", "--size", str(limits.shm_mib * MIB), "--tmpfs", "/dev/shm"]  # noqa: S108
-    argv += ["--perms", "1777", "--size", str(limits.tmp_mib * MIB), "--tmpfs", "/tmp"]  # noqa: S108
-    argv += open_parents(Path(request.workdir))
-    argv += ["--perms", "1777", "--size", str(limits.disk_mib * MIB), "--tmpfs", request.workdir]
     for mount in sorted(request.mounts, key=lambda found: found.target):
         word = "--ro-bind" if mount.read_only else "--bind"
         argv += open_parents(Path(mount.target))

@@ -104,7 +104,7 @@ def _read_bytes(path: Path, limits: Limits) -> bytes:
         raise _unreadable("file_missing", f"there is no file {path}")
     try:
         with path.open("rb") as file:
-            data = file.read(limits.max_bytes + 1)
+            data = file.read(min(limits.max_bytes, path.stat().st_size) + 1)
     except OSError as error:
         raise _unreadable("file_missing", f"cannot read {path}: {error.strerror}") from error
     if data.startswith(_GZIP):
@@ -162,14 +162,14 @@ def _parse(data: bytes, limits: Limits, numeric: Mapping[str, Any]) -> pl.DataFr
 def _header(data: bytes) -> list[str]:
     if not data.strip():
         raise _unreadable("empty", "the file is empty")
-    if b"\0" in data[: 1 << 16]:
-        raise _unreadable("not_csv", "the file holds zero bytes: it is not a CSV text")
     try:
         first = next(csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8", newline="")))
     except UnicodeDecodeError as error:
         raise _unreadable("not_utf8", "the file is not UTF-8 text") from error
     except (csv.Error, StopIteration) as error:
         raise _unreadable("not_csv", f"the header cannot be read: {_line(error)}") from error
+    if b"\0" in data[: 1 << 16]:
+        raise _unreadable("not_csv", "the file holds zero bytes: it is not a CSV text")
     return first
 
 

@@ -15,6 +15,10 @@ from agentbench_irl.kernels.head import Head
 _ALIGNMENT = 16  # rows of a chunk; bytes at which a row of logits starts on a GPU
 
 
+# since torch 2.8: bfloat16 factors, float32 product
+_MIXED_PRODUCTS = "dtype_out" in torch.ops.aten.addmm.overloads()
+
+
 class HeadProducts:
     """Logits of one chunk after another, and gradients summed over them.
 
@@ -126,13 +130,13 @@ class HeadProducts:
         return self.hidden_gradient, self._weight_sum.to(dtype), self._bias_sum.to(dtype)
 
     def _add_to_weight(self, z: Tensor, x: Tensor) -> None:
-        total = self._weight_sum
+        total, beta = self._weight_sum, 0 if self._empty else 1
         if total.dtype == z.dtype:
-            total.addmm_(z, x, beta=0 if self._empty else 1)
-        elif self._empty:
-            total.copy_(z @ x)
+            total.addmm_(z, x, beta=beta)
+        elif z.device.type == "cuda" and _MIXED_PRODUCTS:
+            torch.addmm(total, z, x, beta=beta, out_dtype=total.dtype, out=total)
         else:
-            total += z @ x
+            total.addmm_(z.to(total.dtype), x.to(total.dtype), beta=beta)
         self._empty = False
 
     def _hidden_of(self, chunk: slice) -> Tensor:

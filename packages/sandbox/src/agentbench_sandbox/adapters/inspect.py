@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict
 from typing_extensions import override
 
 from agentbench_sandbox.errors import SandboxClosedError, TransferLimitError
+from agentbench_sandbox.sandbox import ExecResult as OurResult
 from agentbench_sandbox.sandbox import Limits, Sandbox, open_sandbox
 
 LONGEST_S = 24 * 3600.0
@@ -45,7 +46,7 @@ class Options(BaseModel):
     limits: dict[str, Any] = {}
 
 
-@sandboxenv(name="agentbench")
+@sandboxenv(name="agentbench")  # pyright: ignore[reportUntypedClassDecorator] - inspect's own
 class AgentbenchSandboxEnvironment(SandboxEnvironment):
     """One sandbox per sample."""
 
@@ -72,12 +73,13 @@ class AgentbenchSandboxEnvironment(SandboxEnvironment):
         metadata: dict[str, str],
     ) -> dict[str, SandboxEnvironment]:
         options = _options(config)
-        limits = {"output_mib": SandboxEnvironmentLimits.MAX_EXEC_OUTPUT_SIZE / MIB}
+        kept = SandboxEnvironmentLimits.MAX_EXEC_OUTPUT_SIZE / MIB
+        limits: dict[str, Any] = {"output_mib": kept} | options.limits
         opening = partial(
             open_sandbox,
             options.backend,
             image=options.image,
-            limits=Limits(**{**limits, **options.limits}),
+            limits=Limits(**limits),
             env=options.env,
             workdir=options.workdir,
             unsafe=options.unsafe,
@@ -102,11 +104,11 @@ class AgentbenchSandboxEnvironment(SandboxEnvironment):
     async def exec(
         self,
         cmd: list[str],
-        input: str | bytes | None = None,  # noqa: A002 - inspect's name
+        input: str | bytes | None = None,
         cwd: str | None = None,
         env: dict[str, str] | None = None,
         user: str | None = None,
-        timeout: int | None = None,  # noqa: ASYNC109 - inspect's name
+        timeout: int | None = None,
         timeout_retry: bool = True,
         concurrency: bool = True,
     ) -> ExecResult[str]:
@@ -116,15 +118,17 @@ class AgentbenchSandboxEnvironment(SandboxEnvironment):
             )
         cancel = threading.Event()
         stdin = input.encode() if isinstance(input, str) else input or b""
-        run = partial(
-            self.sandbox.exec,
-            cmd,
-            timeout_s=float(timeout or LONGEST_S),
-            stdin=stdin,
-            env=env,
-            cwd=self._inside(cwd) if cwd else None,
-            cancel=cancel,
-        )
+
+        def run() -> OurResult:
+            return self.sandbox.exec(
+                cmd,
+                timeout_s=float(timeout or LONGEST_S),
+                stdin=stdin,
+                env=env,
+                cwd=self._inside(cwd) if cwd else None,
+                cancel=cancel,
+            )
+
         try:
             result = await _in_thread(run, abandon=True)
         except anyio.get_cancelled_exc_class():
@@ -142,7 +146,7 @@ class AgentbenchSandboxEnvironment(SandboxEnvironment):
         await _in_thread(partial(self.sandbox.write_file, file, contents))
 
     @overload
-    async def read_file(self, file: str, text: Literal[True] = True) -> str: ...
+    async def read_file(self, file: str, text: Literal[True] = True) -> str: ...  # noqa: FBT002 - its signature
 
     @overload
     async def read_file(self, file: str, text: Literal[False]) -> bytes: ...
@@ -171,7 +175,8 @@ def _options(config: SandboxEnvironmentConfigType | None) -> Options:
     if isinstance(config, str):
         import yaml
 
-        return Options(**(yaml.safe_load(Path(config).read_text(encoding="utf-8")) or {}))
+        loaded: object = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
+        return Options.model_validate(loaded or {})
     raise TypeError(f"an agentbench sandbox takes Options or a YAML file, not {type(config)}")
 
 

@@ -120,8 +120,10 @@ def ndcg_graded(
         raise InvalidInputError("y_true: relevance must not be negative")
     if gain not in ("linear", "exponential"):
         raise InvalidInputError(f"gain is 'linear' or 'exponential', not {gain!r}")
-    gains: Floats = relevance if gain == "linear" else np.exp2(relevance) - 1
-    if bool(np.any(np.max(gains, axis=1) <= 0)):
+    gains = relevance
+    if gain == "exponential":
+        gains = (np.exp2(relevance) - 1).astype(np.float64)
+    if not (gains.max(axis=1) > 0).all():
         raise UndefinedMetricError("ndcg_graded: a row has no relevant column")
     m = gains.shape[1]
     discount = 1 / np.log2(np.arange(2, m + 2))
