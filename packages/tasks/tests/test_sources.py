@@ -301,7 +301,7 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
         (["list", "--modality", "smell"], 2, "no modality"),
         (["list", "--max-size", "big"], 2, "no size"),
         (["prepare"], 2, "at least one task"),
-        (["grade", "diabetes", "nothing.csv"], 2, "nothing.csv is no file"),
+        (["grade", "diabetes", "nothing.csv"], 2, "nothing.csv"),
     ],
     ids=["unknown task", "modality", "size", "no task", "no file"],
 )

@@ -13,9 +13,8 @@ from pathlib import Path
 import polars as pl
 
 from agentbench_scoring import (
-    InvalidSubmissionError,
     Metric,
-    UndefinedMetricError,
+    ScoringError,
     UnknownMetricError,
     get_metric,
 )
@@ -110,17 +109,28 @@ def _three_scores(prepared: PreparedTask) -> tuple[float | None, float | None, f
 
 def as_submission(task: Task, answers: pl.DataFrame) -> pl.DataFrame:
     """The answers as a submission would write them: boxes with a confidence, points for boxes."""
+    name = next(iter(task.submission.columns))
+    if task.metric.name == "point_in_box_f1":
+        points = [_middles(str(cell)) for cell in answers[name].to_list()]
+        return answers.with_columns(pl.Series(name, points))
     if task.metric.name not in _WRITTEN:
         return answers
     pattern, new = _WRITTEN[task.metric.name]
-    name = next(iter(task.submission.columns))
     return answers.with_columns(pl.col(name).str.replace_all(pattern, new))
+
+
+def _middles(cell: str) -> str:
+    """`name x y width height ...` to `name x y ...` at the boxes' middles."""
+    words = cell.split()
+    boxes = zip(*(words[place::5] for place in range(5)), strict=True)
+    return " ".join(
+        f"{name} {float(x) + float(w) / 2} {float(y) + float(h) / 2}" for name, x, y, w, h in boxes
+    )
 
 
 _WRITTEN = {
     "box_precision_map": (r"(\S+ \S+ \S+ \S+)", "1 ${1}"),
     "voc_map": (r"(\S+) (\S+ \S+ \S+ \S+)", "${1} 1 ${2}"),
-    "point_in_box_f1": (r"(\S+ \S+ \S+) \S+ \S+", "${1}"),
 }
 
 
@@ -134,7 +144,7 @@ def _metric(task: Task) -> Metric | None:
 def _score(prepared: PreparedTask, submission: Path | pl.DataFrame) -> float | None:
     try:
         return grade(prepared, submission, part="all").score
-    except (InvalidSubmissionError, UndefinedMetricError):
+    except ScoringError:
         return None
 
 

@@ -150,5 +150,7 @@ def _level(path: Path) -> float:
     if path.suffix == ".npy":
         return float(np.load(path, allow_pickle=False).mean())
     if path.suffix == ".csv":
-        return float(np.loadtxt(path, delimiter=",", skiprows=1).mean())
+        values = np.genfromtxt(path, delimiter=",", skip_header=1)
+        values = values[np.isfinite(values)]
+        return float(values.mean()) if values.size else 0.0
     return float(np.frombuffer(path.read_bytes()[:4096], dtype=np.uint8).mean())
