@@ -12,14 +12,15 @@ PROGRAMS = {
     "agentbench_scoring": "import agentbench_scoring",
     "agentbench_tasks": "import agentbench_tasks",
     "agentbench_agents": "import agentbench_agents",
-    "agentbench --help": "import sys; sys.argv[1:] = ['--help']; import agentbench_cli as c; c.main()",
+    "agentbench --help": "import sys; sys.argv[1:] = ['--help']; "
+    "import agentbench_cli; agentbench_cli.main()",
 }
 
 
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_startup(benchmark, program: str) -> None:  # noqa: ANN001
     benchmark.pedantic(
-        lambda: subprocess.run([sys.executable, "-c", program], capture_output=True, check=True),
+        lambda: subprocess.run([sys.executable, "-c", program], check=True, capture_output=True),
         rounds=10,
         warmup_rounds=1,
     )

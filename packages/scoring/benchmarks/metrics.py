@@ -173,7 +173,6 @@ def board() -> None:
     teams = Leaderboard(np.random.default_rng(4).normal(size=4000), higher_is_better=True)
     used = cpu_seconds(lambda: [teams.position(0.5) for _ in range(10_000)], repeats=3) / 10_000
     print(f"\nposition on a board of 4000: {used * 1e6:.2f} us")
-    start = time.process_time()
     import subprocess
 
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -242,7 +242,7 @@ def _result(spec: RunSpec, env: "TaskEnv", error: str | None) -> RunResult:
         submissions=count,
         steps=env.spend.steps,
         feedback=env.feedback,
-        sandbox=episode.workspace.sandbox.backend if episode is not None else env.backend,
+        sandbox=episode.workspace.sandbox.backend if episode is not None else spec.sandbox,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=versions(),
         **usage_note(env.spend),

@@ -72,7 +72,7 @@ class Trajectory:
                 key = _digest(parent, message)
                 known = self._messages.get(key)
                 if known is None:
-                    extra = data if data and i == len(messages) - 1 else {}
+                    extra = data if data and i == len(messages) - 1 else dict[str, Any]()
                     known = self._append("message", {**message, **extra}, parent)
                     self._messages[key] = known
                 parent = known
