@@ -1,7 +1,7 @@
 """Metrics of ranked guesses: lists of ids per row, best first, or scores of the columns."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -120,9 +120,9 @@ def ndcg_graded(
         raise InvalidInputError("y_true: relevance must not be negative")
     if gain not in ("linear", "exponential"):
         raise InvalidInputError(f"gain is 'linear' or 'exponential', not {gain!r}")
-    gains = relevance
+    gains: Floats = relevance
     if gain == "exponential":
-        gains = (np.exp2(relevance) - 1).astype(np.float64)
+        gains = cast("Floats", np.exp2(relevance) - 1)
     if not (gains.max(axis=1) > 0).all():
         raise UndefinedMetricError("ndcg_graded: a row has no relevant column")
     m = gains.shape[1]
