@@ -125,8 +125,8 @@ def ndcg_graded(
         gains = cast("Floats", np.exp2(relevance) - 1)
     if not (gains.max(axis=1) > 0).all():
         raise UndefinedMetricError("ndcg_graded: a row has no relevant column")
-    m = gains.shape[1]
-    discount = 1 / np.log2(np.arange(2, m + 2))
+    m = relevance.shape[1]
+    discount = 1 / np.log2(np.arange(2, m + 2, dtype=np.float64))
     discount[m if k is None else k :] = 0
     ideal = np.sort(gains, axis=1)[:, ::-1] @ discount
     reached: Floats = np.empty(len(gains))
