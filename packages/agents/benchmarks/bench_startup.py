@@ -19,9 +19,7 @@ PROGRAMS = {
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_startup(benchmark, program: str) -> None:  # noqa: ANN001
     benchmark.pedantic(
-        lambda: subprocess.run(
-            [sys.executable, "-c", program], stdout=subprocess.DEVNULL, check=True
-        ),
+        lambda: subprocess.run([sys.executable, "-c", program], capture_output=True, check=True),
         rounds=10,
         warmup_rounds=1,
     )

@@ -1,5 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportPrivateUsage=false
-# pyright: reportUnknownVariableType=false
+# pyright: reportUnknownVariableType=false, reportUnknownLambdaType=false
 # (torch's stubs leave parts unknown; the launch is the seam at which a CPU stands in for a GPU)
 """The CUDA kernels without a GPU: compiled for each architecture, and run thread by thread."""
 

@@ -5,6 +5,7 @@ import doctest
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,6 +128,12 @@ def test_needed_rows_are_scored_rows_and_their_successors() -> None:
 def test_docstring_examples() -> None:
     for module in (linear, iqlearn, nvrtc):
         assert doctest.testmod(module).failed == 0
+
+
+def test_page_example(capsys: pytest.CaptureFixture[str]) -> None:
+    page = Path(__file__).parents[3] / "docs" / "irl-linear.md"
+    exec(page.read_text().split("```python\n")[1].split("```")[0], {})  # noqa: S102 - our own page
+    assert "Backend(name='" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("logits_mib", CHUNKS.values(), ids=CHUNKS)
@@ -290,7 +297,9 @@ def test_bfloat16_is_close_to_float64(*, wide_sums: bool) -> None:
     half = [tensor.bfloat16().requires_grad_() for tensor in (hidden, weight)]
     exact = [tensor.detach().double().requires_grad_() for tensor in half]
     expected = iqlearn_loss(exact[0] @ exact[1].t(), targets, td_weight=0.1)
-    got = linear_iqlearn_loss(*half, targets, td_weight=0.1, logits_mib=0.5, wide_sums=wide_sums)
+    got = linear_iqlearn_loss(
+        half[0], half[1], targets, td_weight=0.1, logits_mib=0.5, wide_sums=wide_sums
+    )
     assert abs(got.loss.item() - expected.loss.item()) <= 1e-3 * expected.loss.item()
     ours = torch.autograd.grad(got.loss, half)
     theirs = torch.autograd.grad(expected.loss, exact)
@@ -358,7 +367,7 @@ def test_operators_are_what_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
         calls.append(arguments)
         return operator(*arguments)
 
-    operator = linear.linear_iqlearn
+    operator = iqlearn.linear_iqlearn
     monkeypatch.setattr(linear, "linear_iqlearn", record)
     linear_iqlearn_loss(given.hidden, given.weight, given.targets, td_weight=0.3)
     arguments = tuple(

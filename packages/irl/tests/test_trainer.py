@@ -189,7 +189,7 @@ def test_lora_trains_only_adapters(tmp_path: Path, chats: list[dict[str, Any]]) 
         {"loss_backend": "logits"},
         {"loss_backend": "torch", "logits_mib": 0.01},
     ],
-    ids=lambda o: next(iter(o)),
+    ids=["checkpointing", "bf16", "logits", "small-chunks"],
 )
 def test_same_loss_with(
     tmp_path: Path, chats: list[dict[str, Any]], options: dict[str, Any]

@@ -267,6 +267,19 @@ def test_check_raises_with_the_result() -> None:
             sandbox.exec(["true"], timeout_s=float("inf"))
 
 
+@pytest.mark.parametrize("opener", ISOLATED)
+def test_cpus_are_limited(opener: Opener) -> None:
+    code = (
+        "import os, time\n"
+        "try: os.sched_setaffinity(0, range(64))\nexcept OSError: pass\n"
+        "if len(os.sched_getaffinity(0)) == 1: print('one', os.environ['OMP_NUM_THREADS'])\n"
+        "else: print('quota', os.environ['OMP_NUM_THREADS'])\n"
+    )
+    with opener(Request(limits=Limits(cpus=1))) as sandbox:
+        expected = "quota 1" if opener is open_docker and (os.cpu_count() or 1) > 1 else "one 1"
+        assert sandbox.exec(["python3", "-c", code], timeout_s=20).stdout.strip() == expected
+
+
 def test_lifetime_ends_the_sandbox() -> None:
     with (
         open_sandbox("local", limits=Limits(lifetime_s=1)) as sandbox,

@@ -207,6 +207,19 @@ def test_margins_have_their_own_scale() -> None:
     assert "margin %" in page
 
 
+def test_the_heat_map_shows_tasks_without_the_headline_measure_too() -> None:
+    rows: list[dict[str, object]] = [
+        {"run_id": "1", "task": "c", "agent": "a", "status": "scored", "human_rank": 0.5},
+        {"run_id": "2", "task": "r", "agent": "a", "status": "scored", "margin": -40.0},
+        {"run_id": "3", "task": "b", "agent": "a", "status": "scored", "score": 7.0},
+        {"run_id": "4", "task": "c", "agent": "z", "status": "failed"},
+    ]
+    heat = build_report(read_results(rows)).heat_map
+    assert heat.tasks == ("c", "r", "b")
+    assert heat.measures == ("human_rank", "margin", "valid")
+    assert heat.values == ((0.5, 0.0), (-40.0, None), (1.0, None))
+
+
 def test_a_report_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="unknown format 'pdf'"):
         write_report(hostile_rows(), tmp_path / "out", ["md", "pdf"])  # pyright: ignore[reportArgumentType] # the point of the test

@@ -75,7 +75,7 @@ class RunResult(BaseModel):
         status: `scored`; `invalid` (no submission was valid); `failed` (there was none); `infra`
             (the model's server or the sandbox failed: not a score of the agent).
         score: The task's metric on the part of the answers that was never shown.
-        margin: Part of the way from the trivial to the strong reference, unclipped.
+        margin: Part of the way from the trivial to the strong reference, in percent, unclipped.
         feedback: What the agent could learn from the grader.
     """
 
@@ -235,7 +235,7 @@ def _result(spec: RunSpec, env: "TaskEnv", error: str | None) -> RunResult:
         score=None if grade is None or error else grade.score,
         human_rank=None if grade is None or error else grade.human_rank,
         medal=None if grade is None or error or grade.medal is None else str(grade.medal),
-        margin=None if grade is None or error else grade.margin,
+        margin=None if grade is None or error or grade.margin is None else 100 * grade.margin,
         trivial=None if anchors.trivial is None else anchors.trivial.value,
         strong=None if anchors.strong is None else anchors.strong.value,
         submission=None if final is None else final.number,

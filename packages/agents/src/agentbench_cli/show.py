@@ -120,7 +120,7 @@ def print_results(results: Sequence[RunResult], directory: Path, *, as_json: boo
             _number(r.trivial),
             _number(r.strong),
             *((_percent(r.human_rank),) if ranked else ()),
-            _percent(r.margin),
+            _percent(None if r.margin is None else r.margin / 100),
             *(() if smooth else (f"[{_COLOURS[r.status]}]{r.status}[/]",)),
             str(r.steps),
             f"{r.wall_s:.1f} s",

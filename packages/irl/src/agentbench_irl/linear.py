@@ -119,6 +119,8 @@ def linear_iqlearn_loss(
             rows=rows,
             wide_sums=wide_sums,
         )
+    if rows is None and given.hidden.device.type == "cpu" and not torch.compiler.is_compiling():
+        rows = needed_rows(given.targets, given.successor)
     q, value, best = _values(given, rows=rows, temperature=temperature, wide_sums=wide_sums)
     flat = given.soft_rows(q, value, best, discount=discount)
     reward = flat.q - (flat.q - flat.reward).detach() if semi_gradient else flat.reward
@@ -269,8 +271,7 @@ def linear_lse_and_target(
         backend=backend,
     )
     check(hidden, targets, td_weight=0.0, discount=1.0, temperature=temperature)
-    everything = torch.arange(given.targets.shape[0], device=given.hidden.device)
-    q, value, _ = _values(given, rows=everything, temperature=temperature, wide_sums=wide_sums)
+    q, value, _ = _values(given, rows=None, temperature=temperature, wide_sums=wide_sums)
     return value.view_as(targets), q.view_as(targets)
 
 
@@ -320,14 +321,13 @@ def _one_pass(
 def _values(
     given: Inputs, *, rows: Tensor | None, temperature: float, wide_sums: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return Q, V and "the target is the most likely token" of each row; zeros where not needed."""
-    if rows is None:
-        rows = needed_rows(given.targets, given.successor)
+    """Return Q, V and "the target is the most likely token" of each row, zeros outside `rows`."""
+    hidden, token = given.hidden, given.targets.clamp_min(0)
     value, q, best = linear_lse(
-        given.hidden[rows],
+        hidden if rows is None else hidden[rows],
         given.weight,
         given.bias,
-        given.targets[rows].clamp_min(0),
+        token if rows is None else token[rows],
         temperature,
         given.logit_scale,
         given.softcap,
@@ -335,7 +335,9 @@ def _values(
         wide_sums,
         given.backend,
     )
-    return tuple(
-        per_row.new_zeros(given.targets.shape).index_copy(0, rows, per_row)
-        for per_row in (q, value, best)
+    if rows is None:
+        return q, value, best
+    q, value, best = (
+        per_row.new_zeros(token.shape).index_copy(0, rows, per_row) for per_row in (q, value, best)
     )
+    return q, value, best

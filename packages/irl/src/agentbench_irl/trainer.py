@@ -31,6 +31,7 @@ from agentbench_irl.config import IQLearnConfig
 from agentbench_irl.data import Sample, make_samples, pack
 from agentbench_irl.errors import ConfigError, UnsupportedModelError
 from agentbench_irl.head import LinearHead
+from agentbench_irl.kernels.backend import BackendName
 from agentbench_irl.linear import linear_iqlearn_loss
 from agentbench_irl.losses import SUMS, IQLearnMetrics, IQLearnOutput, iqlearn_loss
 from agentbench_irl.reward_scale import RewardScale
@@ -89,7 +90,7 @@ class IQLearnTrainer(Trainer):
             msg = f"one process sees {args.n_gpu} GPUs; start one per GPU with `accelerate launch`"
             raise ConfigError(msg)
         self.tokenizer = _tokenizer(model, args, processing_class)
-        loaded = _load(model, args) if isinstance(model, str) else model
+        loaded = load_model(model, args) if isinstance(model, str) else model
         self.encoder_decoder = bool(getattr(loaded.config, "is_encoder_decoder", False))
         _check_model(loaded, args, encoder_decoder=self.encoder_decoder)
         self.head = _linear_head(loaded, args)
@@ -218,6 +219,7 @@ class IQLearnTrainer(Trainer):
             temperature=args.temperature if args.loss_type == "iqlearn" else 1.0,
             successor=successor,
             terminal_value=self.reward_scale.terminal_value or 0.0,
+            divergence=args.divergence,
             semi_gradient=args.semi_gradient,
             normalizer=normalizer,
             bias=bias,
@@ -226,7 +228,9 @@ class IQLearnTrainer(Trainer):
             rows=rows,
             logits_mib=args.logits_mib,
             wide_sums=True,
-            backend="auto" if args.loss_backend == "linear" else args.loss_backend,
+            backend=cast(
+                "BackendName", "auto" if args.loss_backend == "linear" else args.loss_backend
+            ),
         )
         return {"loss": out.loss, "sums": out.metrics.sums}
 
@@ -394,29 +398,50 @@ def last_checkpoint(output_dir: str | Path) -> str | None:
     return str(max(found)[1]) if found else None
 
 
-def _tokenizer(
-    model: nn.Module | str, args: IQLearnConfig, given: PreTrainedTokenizerBase | None
-) -> PreTrainedTokenizerBase:
-    if given is None:
-        name = model if isinstance(model, str) else str(getattr(model.config, "name_or_path", ""))
-        if not name:
-            msg = "the model does not say where its tokenizer is; pass it as processing_class"
-            raise ConfigError(msg)
-        given = cast("PreTrainedTokenizerBase", _pretrained("tokenizer", AutoTokenizer, name))
-    if args.chat_template_path is not None:
-        try:
-            given.chat_template = Path(args.chat_template_path).read_text(encoding="utf-8")
-        except OSError as error:
-            msg = f"cannot read chat_template_path: {error}"
-            raise ConfigError(msg) from error
-    return given
+def load_tokenizer(name: str, args: IQLearnConfig) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of a model's name or path, with the chat template asked for.
+
+    Raises:
+        ConfigError: It cannot be loaded.
+    """
+    tokenizer = cast("PreTrainedTokenizerBase", _pretrained("tokenizer", AutoTokenizer, name))
+    return _with_template(tokenizer, args)
 
 
-def _load(name: str, args: IQLearnConfig) -> PreTrainedModel:
+def load_model(name: str, args: IQLearnConfig) -> PreTrainedModel:
+    """Return the causal or encoder-decoder language model of a name or path.
+
+    Raises:
+        ConfigError: It cannot be loaded.
+    """
     options = args.model_init_kwargs if isinstance(args.model_init_kwargs, dict) else {}
     config = _pretrained("model", AutoConfig, name)
     kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     return _pretrained("model", kind, name, **options)
+
+
+def _tokenizer(
+    model: nn.Module | str, args: IQLearnConfig, given: PreTrainedTokenizerBase | None
+) -> PreTrainedTokenizerBase:
+    if given is not None:
+        return _with_template(given, args)
+    name = model if isinstance(model, str) else str(getattr(model.config, "name_or_path", ""))
+    if not name:
+        msg = "the model does not say where its tokenizer is; pass it as processing_class"
+        raise ConfigError(msg)
+    return load_tokenizer(name, args)
+
+
+def _with_template(
+    tokenizer: PreTrainedTokenizerBase, args: IQLearnConfig
+) -> PreTrainedTokenizerBase:
+    if args.chat_template_path is not None:
+        try:
+            tokenizer.chat_template = Path(args.chat_template_path).read_text(encoding="utf-8")
+        except OSError as error:
+            msg = f"cannot read chat_template_path: {error}"
+            raise ConfigError(msg) from error
+    return tokenizer
 
 
 def _pretrained(what: str, kind: Any, name: str, **options: Any) -> Any:  # noqa: ANN401
@@ -441,10 +466,7 @@ def _linear_head(model: nn.Module, args: IQLearnConfig) -> LinearHead | None:
     """Return the head of the model, if the loss can do without its logits."""
     if args.loss_backend == "logits":
         return None
-    if args.loss_type == "iqlearn":
-        possible = args.divergence == "chi2"
-    else:
-        possible = args.loss_type == "mle" and not args.entropy_weight
+    possible = args.loss_type in {"iqlearn", "mle"} and not args.entropy_weight
     inner: nn.Module = cast("Any", model).get_base_model() if is_peft(model) else model
     head = LinearHead.of(inner) if possible else None
     if head is not None:

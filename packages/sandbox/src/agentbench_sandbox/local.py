@@ -3,6 +3,7 @@
 import base64
 import os
 import platform
+import secrets
 import shutil
 import sys
 import tempfile
@@ -32,6 +33,7 @@ UNSAFE = Capabilities(
     network="open",
     network_isolated=False,
     hide=False,
+    cpus="whole",
     private_processes=False,
     signals_isolated=False,
 )
@@ -86,6 +88,11 @@ def environment(request: Request, workdir: str, tmp: str) -> dict[str, str]:
     return env | dict(request.env)
 
 
+def some_cpus(count: int) -> list[int]:
+    """Pick CPUs for a sandbox at random, so that several do not crowd on the first."""
+    return secrets.SystemRandom().sample(sorted(os.sched_getaffinity(0)), count)
+
+
 def configuration(request: Request, workdir: str, tmp: str) -> Header:
     """Return the part of the supervisor's configuration that all local back ends share."""
     limits = request.limits
@@ -98,7 +105,7 @@ def configuration(request: Request, workdir: str, tmp: str) -> Header:
         "lifetime_s": limits.lifetime_s,
         "python": sys.executable,
         "cell_program": cell_program(),
-        "cpus": None if limits.cpus is None else int(limits.cpus),
+        "cpus": None if limits.cpus is None else some_cpus(int(limits.cpus)),
         "rlimits": {
             "RLIMIT_CORE": 0,
             "RLIMIT_FSIZE": largest,
@@ -120,9 +127,10 @@ def refuse_what_no_local_back_end_can(request: Request) -> None:
     if request.limits.gpus:
         raise CapabilityError("a local sandbox passes no GPU in; use the Docker back end")
     cpus = request.limits.cpus
-    if cpus is not None and (cpus != int(cpus) or cpus > (os.cpu_count() or 1)):
+    if cpus is not None and (cpus != int(cpus) or cpus > len(os.sched_getaffinity(0))):
+        most = len(os.sched_getaffinity(0))
         raise CapabilityError(
-            f"a local sandbox limits CPUs in whole numbers up to {os.cpu_count()}, not {cpus}"
+            f"a local sandbox limits CPUs in whole numbers up to {most}, not to {cpus}"
         )
 
 

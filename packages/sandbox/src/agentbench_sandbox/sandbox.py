@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, cast, runtime_checkable
@@ -397,6 +396,8 @@ def opener(backend: str) -> Opener:
         from agentbench_sandbox.local import open_local
 
         return open_local
+    from importlib.metadata import entry_points
+
     found = entry_points(group="agentbench.sandboxes")
     if backend in found.names:
         return cast("Opener", found[backend].load())

@@ -32,7 +32,7 @@ from agentbench_sandbox.sandbox import (
 )
 from agentbench_sandbox.transfer import receive_tree, tree_entries
 
-SLACK_S = 15.0
+SLACK_S = 30.0
 """How long after a command's deadline and grace a supervisor may stay silent before it is dead."""
 MIB = 1 << 20
 EMPTY = memoryview(b"")

@@ -209,19 +209,18 @@ def _turn(interval: Interval | None) -> Interval | None:
 
 def _heat_map(report: Report) -> str:
     heat = report.heat_map
-    digits = 0 if report.aggregates.headline == "margin" else 2
-    unit = 100.0 if report.aggregates.headline == "margin" else 1.0
     head = "".join(
         f'<th scope="col" aria-sort="none"><button type="button" title="{_safe(e)}">'
         f"<span>{_safe(plain(e, limit=30))}</span></button></th>"
         for e in heat.entrants
     )
     rows: list[str] = []
-    for task, values in zip(heat.tasks, heat.values, strict=True):
-        cells = "".join(_heat_cell(v, unit, digits) for v in values)
+    for task, measure, values in zip(heat.tasks, heat.measures, heat.values, strict=True):
+        cells = "".join(_heat_cell(v, measure) for v in values)
+        other = "" if measure == report.aggregates.headline else MEASURE_NAMES[measure]
         rows.append(
             f'<tr><th scope="row" data-sort="{_safe(task)}" title="{_safe(task)}">'
-            f"<span>{_safe(plain(task, limit=60))}</span></th>{cells}</tr>"
+            f"<span>{_safe(plain(task, limit=60))}</span><small>{other}</small></th>{cells}</tr>"
         )
     return (
         '<table class="heat sortable"><thead><tr><th scope="col" aria-sort="none">'
@@ -230,12 +229,14 @@ def _heat_map(report: Report) -> str:
     )
 
 
-def _heat_cell(value: float | None, unit: float, digits: int) -> str:
+def _heat_cell(value: float | None, measure: Measure) -> str:
     if value is None:
         return '<td class="none" data-sort="-1e9">·</td>'
-    share = max(-1.0, min(1.0, value / unit))
+    in_percent = measure == "margin"
+    share = max(-1.0, min(1.0, value / 100.0 if in_percent else value))
     shade = f"{'m' if share < 0 else 'p'}{round(abs(share) * 10)}"
-    return f'<td class="{shade}" data-sort="{value:.10g}">{value:.{digits}f}</td>'
+    text = f"{value:.0f}" if in_percent else f"{value:.2f}"
+    return f'<td class="{shade}" data-sort="{value:.10g}">{text}</td>'
 
 
 def _curves(report: Report) -> str:

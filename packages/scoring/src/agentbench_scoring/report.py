@@ -27,11 +27,19 @@ SCHEMA_VERSION = 1
 
 
 class HeatMap(BaseModel):
-    """Mean of the headline measure, shape (tasks, entrants); None where an agent has no run."""
+    """Task means, shape (tasks, entrants).
+
+    Attributes:
+        tasks: sorted, those of the headline measure first.
+        measures: what each row holds: the headline, else ``margin``, else ``valid``.
+        entrants: best first.
+        values: None where an agent has no run.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     tasks: tuple[str, ...]
+    measures: tuple[Measure, ...]
     entrants: tuple[str, ...]
     values: tuple[tuple[float | None, ...], ...]
 
@@ -141,22 +149,28 @@ def build_report(
         aggregates=aggregates,
         comparisons=compare_all(results, level=level, missing=missing),
         ratings=_rate(results, table, level=level, missing=missing, seed=seed),
-        heat_map=_heat_map(task_runs(results, aggregates.headline, missing="drop"), entrants),
+        heat_map=_heat_map(results, entrants, aggregates.headline),
         profile=_profile(table, entrants, aggregates.headline),
         curves=budget_curves(results, aggregates.headline, entrants, missing=missing),
         problems=find_problems(results),
     )
 
 
-def _heat_map(table: Mapping[str, TaskRuns], entrants: Sequence[str]) -> HeatMap:
-    tasks = sorted({task for runs in table.values() for task in runs})
+def _heat_map(results: Results, entrants: Sequence[str], headline: Measure) -> HeatMap:
+    rows: dict[str, Measure] = {}
+    values: dict[str, tuple[float | None, ...]] = {}
+    order: tuple[Measure, ...] = (headline, "margin", "valid")
+    for measure in order:
+        table = task_runs(results, measure, missing="drop")
+        for task in sorted({task for runs in table.values() for task in runs} - rows.keys()):
+            rows[task] = measure
+            found = [table[entrant].get(task) for entrant in entrants]
+            values[task] = tuple(None if r is None else float(r.mean()) for r in found)
     return HeatMap(
-        tasks=tuple(tasks),
+        tasks=tuple(rows),
+        measures=tuple(rows.values()),
         entrants=tuple(entrants),
-        values=tuple(
-            tuple(float(table[e][t].mean()) if t in table[e] else None for e in entrants)
-            for t in tasks
-        ),
+        values=tuple(values.values()),
     )
 
 

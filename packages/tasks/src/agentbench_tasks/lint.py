@@ -102,10 +102,26 @@ def _three_scores(prepared: PreparedTask) -> tuple[float | None, float | None, f
     answers = read_answers(prepared)
     guess = nearest_neighbours(prepared)
     return (
-        _score(prepared, answers),
+        _score(prepared, as_submission(prepared.task, answers)),
         _score(prepared, prepared.public / SAMPLE),
         None if guess is None else _score(prepared, guess),
     )
+
+
+def as_submission(task: Task, answers: pl.DataFrame) -> pl.DataFrame:
+    """The answers as a submission would write them: boxes with a confidence, points for boxes."""
+    if task.metric.name not in _WRITTEN:
+        return answers
+    pattern, new = _WRITTEN[task.metric.name]
+    name = next(iter(task.submission.columns))
+    return answers.with_columns(pl.col(name).str.replace_all(pattern, new))
+
+
+_WRITTEN = {
+    "box_precision_map": (r"(\S+ \S+ \S+ \S+)", "1 ${1}"),
+    "voc_map": (r"(\S+) (\S+ \S+ \S+ \S+)", "${1} 1 ${2}"),
+    "point_in_box_f1": (r"(\S+ \S+ \S+) \S+ \S+", "${1}"),
+}
 
 
 def _metric(task: Task) -> Metric | None:
@@ -154,9 +170,10 @@ def _grading(prepared: PreparedTask, answers: pl.DataFrame) -> Iterator[Finding]
     metric = _metric(task)
     if metric is None:
         return
+    answers = as_submission(task, answers)
     perfect = _score(prepared, answers)
     best = metric.spec.best
-    if perfect is None or abs(perfect - best) > 1e-6 * max(1.0, abs(best)):
+    if perfect is None or (best is not None and abs(perfect - best) > 1e-6 * max(1.0, abs(best))):
         evidence = f"the answers score {perfect}, the best {task.metric.name} is {best}"
         yield Finding(code="answers-not-perfect", severity="error", evidence=evidence)
     shuffled = answers.sample(fraction=1.0, shuffle=True, seed=1)
@@ -214,8 +231,12 @@ def _quantiles(task: Task, board: BoardSummary, name: str) -> Iterator[Finding]:
         yield Finding(code="board-unsorted", severity="error", evidence=evidence)
     metric = _metric(task)
     if metric is not None:
-        low, high = metric.spec.low, metric.spec.high
-        odd = [value for value in (board.best, board.p50) if not low <= value <= high]
+        low, high = metric.spec.bounds
+        odd = [
+            value
+            for value in (board.best, board.p50)
+            if (low is not None and value < low) or (high is not None and value > high)
+        ]
         if odd:
             evidence = f"the {name} board has {odd[0]:g}, {task.metric.name} is in [{low}, {high}]"
             yield Finding(code="metric-off-board", severity="error", evidence=evidence)

@@ -194,6 +194,8 @@ class Answers(Record):
     Args:
         transforms: Applied in order to the test rows.
         extra: Columns beside ids and targets that the metric needs (weights, groups).
+        metric_columns: Where the metric's own fields and parameters stand, if not under the
+            predicted columns' names: `sample_weight: weight`.
         part_by: Column whose values stay together in one part (public or private).
         public: Share of the answers in the public part, whose score an agent may see; 0 where the
             test side is too small to be cut in two.
@@ -201,6 +203,9 @@ class Answers(Record):
 
     transforms: tuple[Transform, ...] = ()
     extra: tuple[str, ...] = ()
+    metric_columns: dict[str, str | tuple[str, ...]] = Field(
+        default_factory=dict[str, str | tuple[str, ...]]
+    )
     part_by: str | None = None
     public: float = Field(default=0.3, ge=0, lt=1)
 

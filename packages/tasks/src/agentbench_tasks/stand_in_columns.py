@@ -246,11 +246,13 @@ def _pixels(rows: Rows, name: str, length: str) -> list[Any]:
     ]
 
 
-def _mask(rows: Rows, name: str, _: str) -> list[Any]:
+def _mask(rows: Rows, name: str, apart: str) -> list[Any]:
+    """Run-length codes; with `apart`, those of one group do not overlap."""
     starts, lengths = rows.target(name), rows.target(name + "length")
+    shifts = [100 * (place - 1) for place in _rank(rows, name, "")] if apart else [0] * rows.n
     return [
-        "" if start < 0.15 else f"{1 + int(start * 40)} {5 + int(length * 20)}"
-        for start, length in zip(starts, lengths, strict=True)
+        "" if start < 0.15 else f"{1 + int(start * 40) + shift} {5 + int(length * 20)}"
+        for start, length, shift in zip(starts, lengths, shifts, strict=True)
     ]
 
 

@@ -35,7 +35,7 @@ def target_products(hidden: Tensor, weight: Tensor, target: Tensor, rows: Tensor
         "target_products",
         hidden,
         (
-            *(hidden, weight, target, rows),
+            *(hidden, weight, target.contiguous(), None if rows is None else rows.contiguous()),
             *(c_longlong(count), c_longlong(weight.shape[0]), c_int(width), c_int(packed)),
             product,
         ),
@@ -65,7 +65,7 @@ def softmax_rows_(
         ),
         blocks=z.shape[0],
         cluster=cluster,
-        shared=_SHARED_BYTES if staged else nvrtc.SCRATCH_BYTES,
+        shared=nvrtc.SCRATCH_BYTES + staged * entries * z.element_size(),
     )
     return value, best
 

@@ -15,6 +15,10 @@ from agentbench_irl.kernels.head import Head
 _ALIGNMENT = 16  # rows of a chunk; bytes at which a row of logits starts on a GPU
 
 
+# since torch 2.8: bfloat16 factors, float32 product
+_MIXED_PRODUCTS = "dtype_out" in torch.ops.aten.addmm.overloads()
+
+
 class HeadProducts:
     """Logits of one chunk after another, and gradients summed over them.
 
@@ -129,8 +133,8 @@ class HeadProducts:
         total, beta = self._weight_sum, 0 if self._empty else 1
         if total.dtype == z.dtype:
             total.addmm_(z, x, beta=beta)
-        elif z.device.type == "cuda":
-            torch.addmm(total, z, x, beta=beta, out_dtype=total.dtype, out=total)  # torch 2.8
+        elif z.device.type == "cuda" and _MIXED_PRODUCTS:
+            torch.addmm(total, z, x, beta=beta, out_dtype=total.dtype, out=total)
         else:
             total.addmm_(z.to(total.dtype), x.to(total.dtype), beta=beta)
         self._empty = False

@@ -36,6 +36,7 @@ class Setting:
         self.python = config["python"]
         self.cell_program = config["cell_program"]
         self.confinement = confinement
+        self.pids_limit = config["watch"].get("pids", float("inf"))
         self.wakeup = -1
         self.oom_counters = [path for path in config["oom_counters"] if os.path.exists(path)]
         self.pids_counters = [path for path in config["pids_counters"] if os.path.exists(path)]
