@@ -1,0 +1,21 @@
+"""Scorer: ranked items against the item that came next."""
+
+from typing import Any
+
+import numpy as np
+
+from agentbench_tasks.catalogue.research.recommendation.metric import DEPTH, reciprocal_ranks
+from agentbench_tasks.research_data import Arrays
+from agentbench_tasks.research_score import OutputReader, Statistic
+
+
+def statistic(*, labels: Arrays, inputs: Arrays, read: OutputReader) -> Statistic:
+    """Units are sessions."""
+    del inputs
+    truth = np.asarray(labels["next_item"])
+    ranks = reciprocal_ranks(read("predictions", (len(truth), DEPTH), "int"), truth)
+
+    def value(units: np.ndarray[Any, Any]) -> float:
+        return float(ranks[units].mean())
+
+    return Statistic(n=len(truth), value=value)
