@@ -142,7 +142,7 @@ class ResearchTask(Record):
     suites: tuple[str, ...] = ()
     metric: ResearchMetric
     higher_is_better: bool = True
-    editable: tuple[str, ...] = ("methods/**/*.py",)
+    editable: tuple[str, ...] = ("methods/*.py",)
     baseline_method: str = "baseline"
     resources: ResearchResources
     budget: ResearchBudget = ResearchBudget()
