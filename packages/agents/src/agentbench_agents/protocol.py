@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MAX_FILES = 200
 MAX_BYTES = 1 << 20
-TRAIN, INPUTS, OUTPUTS = "/data/train", "/data/inputs", "outputs"
+TRAIN, INPUTS, OUTPUTS = "/train", "/inputs", "outputs"
 RunStatus = Literal["ok", "failed", "timeout", "invalid"]
 _METHOD = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,79}")
 _TAIL = 4000
