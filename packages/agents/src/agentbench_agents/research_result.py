@@ -124,7 +124,7 @@ class ResearchOutcome:
         baseline: The baseline's score on the same inputs, in the same run.
         reference: The reference's score on the same inputs.
         margin: Unclipped; 0 for a test that failed, for then the baseline stays.
-        margin_low: Lower end of its 95 % interval (paired jackknife over test units).
+        margin_low: Lower end of its 95 % interval (jackknife of the ratio over test units).
         margin_high: Upper end.
         margin_clipped: In [0, 1].
         absolute_improvement: Percent.
@@ -175,7 +175,7 @@ def outcome(
         AnchorError: The baseline did not run.
     """
     from agentbench_scoring import research as scores
-    from agentbench_tasks.research_score import difference_se
+    from agentbench_tasks.research_score import jackknife_se
 
     task, base = prepared.task, baseline.evaluation
     if base is None:
@@ -209,7 +209,13 @@ def outcome(
         return failed
     score = tested.evaluation.value
     margin = (score - base.value) / (reference - base.value)
-    half = _Z95 * difference_se(tested.evaluation, base) / abs(reference - base.value)
+    replicates = zip(
+        tested.evaluation.replicates,
+        base.replicates,
+        anchors.reference["test"].replicates,
+        strict=True,
+    )
+    half = _Z95 * jackknife_se([(s - b) / (h - b) for s, b, h in replicates])
     absolute = None
     if base.value:
         absolute = scores.absolute_improvement_to_baseline(score, base.value, higher_is_better=up)

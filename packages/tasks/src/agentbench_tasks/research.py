@@ -110,6 +110,7 @@ class ResearchTask(Record):
         background: What is known about it; given only where a run asks for it.
         idea: An idea to carry out, as text (see `agentbench_agents.agents.idea`).
         folder: Folder under `catalogue/research` with starter, reference, metric and scorer.
+        shared: Files of `catalogue/research` that the starter repository holds too.
         lite: Data are generated here from a secret seed; else they are the competition's own.
         family: Tasks of one family are not independent (clusters for statistics).
         suites: `research-lite` or `research`.
@@ -135,6 +136,7 @@ class ResearchTask(Record):
     background: str = ""
     idea: str = ""
     folder: Annotated[str, Field(pattern=r"^[a-z_]+$")]
+    shared: tuple[str, ...] = ()
     lite: bool
     modality: Literal["tabular", "text", "image", "audio", "timeseries", "multimodal"]
     family: str
@@ -183,6 +185,7 @@ class ResearchTask(Record):
         files = {"main.py": (RESEARCH / "main.py.txt").read_bytes()}
         files["methods/__init__.py"] = (RESEARCH / "methods.py.txt").read_bytes()
         files["README.md"] = f"# {self.title}\n\n{self.problem}".encode()
+        files |= {name: (RESEARCH / name).read_bytes() for name in self.shared}
         return files | read_tree(self.path / "starter")
 
     def reference(self) -> dict[str, bytes]:
