@@ -58,7 +58,7 @@ def test_bad_input_is_one_sentence(
     args: list[str], code: int, message: str, data: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.yaml").write_text(TASK_FILE)
-    (tmp_path / "wrong.csv").write_text("id,label\n1,2\n")
+    (tmp_path / "wrong.csv").write_text("id,digit\n1,2\n")
     if args[0] in ("run", "grade"):
         args = [*args, "--data", str(data)]
     done = agentbench(*args, cwd=tmp_path)

@@ -1,5 +1,7 @@
 import multiprocessing
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,19 +58,17 @@ def test_a_failing_write_leaves_the_run_unfinished(tmp_path: Path) -> None:
     assert ledger.finish("a", 1, write=nothing)
 
 
-def _die_holding(path: Path) -> None:
-    Ledger(path).claim(["a"])
-
-
 def test_the_lease_of_a_dead_process_is_free_at_once(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "l")
     ledger.plan(["a"])
-    process = multiprocessing.get_context("spawn").Process(
-        target=_die_holding, args=(tmp_path / "l",)
+    claim = (
+        "import sys; from pathlib import Path; from agentbench_agents.ledger import Ledger\n"
+        "print(Ledger(Path(sys.argv[1])).claim(['a']))"
     )
-    process.start()
-    process.join()
-    assert process.exitcode == 0
+    done = subprocess.run(
+        [sys.executable, "-c", claim, tmp_path / "l"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "('a', 1)"
     assert ledger.claim(["a"]) == ("a", 2)
 
 

@@ -7,8 +7,7 @@ the directories alone say what is left to do. Issuing the same plan again does w
 import json
 import os
 import threading
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,32 +96,26 @@ class Campaign:
         ledger = Ledger(self.directory / LEDGER_FILE)
         try:
             with ledger.exclusive():
-                self._rebuild_results()
-                done = {r.run_id for r in self.results() if r.status != "infra"}
-            left = {run_id: spec for run_id, spec in wanted.items() if run_id not in done}
+                results = self.results()
+                done = {r.run_id for r in results if r.status != "infra"}
+                left = {run_id: spec for run_id, spec in wanted.items() if run_id not in done}
+                self._rebuild_results([r for r in results if r.run_id not in left])
             ledger.plan(left)
         finally:
             ledger.close()
-        stop = threading.Event()
-        with ThreadPoolExecutor(jobs) as pool:
-            workers = [pool.submit(self._work, left, watcher, stop) for _ in range(jobs)]
-            try:
-                for worker in workers:
-                    worker.result()
-            except BaseException:
-                stop.set()
-                raise
+        workers = _Workers(jobs, lambda stop: self._work(left, watcher, stop))
+        workers.run()
         return [r for r in self.results() if r.run_id in wanted]
 
-    def _work(self, left: dict[str, RunSpec], watcher: Watcher, stop: threading.Event) -> None:
+    def _work(self, left: dict[str, RunSpec], watcher: Watcher, stop: "_Stop") -> None:
         ledger = Ledger(self.directory / LEDGER_FILE)
         try:
-            while not stop.is_set():
+            while not stop.asked:
                 claimed = ledger.claim(left)
                 if claimed is None:
                     return
                 try:
-                    self._do(ledger, *claimed, left[claimed[0]], watcher)
+                    self._do(ledger, claimed, left[claimed[0]], watcher, stop)
                 except BaseException:
                     ledger.release(*claimed)
                     raise
@@ -130,12 +123,25 @@ class Campaign:
             ledger.close()
 
     def _do(
-        self, ledger: Ledger, run_id: str, attempt: int, spec: RunSpec, watcher: Watcher
+        self,
+        ledger: Ledger,
+        claimed: tuple[str, int],
+        spec: RunSpec,
+        watcher: Watcher,
+        stop: "_Stop",
     ) -> None:
+        run_id, attempt = claimed
         folder = self._fresh_folder(spec, attempt)
         watcher.started(spec)
         with _Heartbeat(self.directory / LEDGER_FILE, run_id, attempt):
-            result = run_one(spec, folder, on_step=lambda env: watcher.stepped(spec, env))
+            result = run_one(
+                spec,
+                folder,
+                on_begin=stop.watch,
+                on_step=lambda env: watcher.stepped(spec, env),
+            )
+        if stop.asked:
+            raise InterruptedError(f"run {run_id} was stopped")
 
         def write() -> None:
             write_result(folder, result)
@@ -156,10 +162,10 @@ class Campaign:
             write_json(folder / RUN_FILE, planned_record(spec))
         return folder
 
-    def _rebuild_results(self) -> None:
+    def _rebuild_results(self, results: Sequence[RunResult]) -> None:
         """Make `results.jsonl` say what the directories say."""
         path = self.directory / RESULTS_FILE
-        lines = [r.model_dump_json() + "\n" for r in self.results()]
+        lines = [r.model_dump_json() + "\n" for r in results]
         if not lines and not path.exists():
             return
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -169,6 +175,58 @@ class Campaign:
         except OSError as error:
             temporary.unlink(missing_ok=True)
             raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from error
+
+
+class _Stop:
+    """Asks workers to stop, and closes the environments that they are in."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._envs: list[TaskEnv] = []
+
+    def watch(self, env: "TaskEnv") -> None:
+        self._envs.append(env)
+
+    def now(self) -> None:
+        self.asked = True
+        for env in self._envs:
+            env.close()
+
+
+class _Workers:
+    """Runs a function in threads; the first error, or Ctrl-C, stops them all and is raised."""
+
+    def __init__(self, count: int, work: Callable[[_Stop], None]) -> None:
+        self._stop = _Stop()
+        self._work = work
+        self._errors: list[BaseException] = []
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(count)]
+
+    def run(self) -> None:
+        for thread in self._threads:
+            thread.start()
+        try:
+            for thread in self._threads:
+                while thread.is_alive() and not self._errors:
+                    thread.join(0.1)  # short, so that Ctrl-C is heard
+        except BaseException:
+            self._stop.now()
+            self._join(5.0)
+            raise
+        self._join(None)
+        if self._errors:
+            raise self._errors[0]
+
+    def _run(self) -> None:
+        try:
+            self._work(self._stop)
+        except BaseException as error:  # noqa: BLE001 - raised again by run()
+            self._errors.append(error)
+            self._stop.asked = True
+
+    def _join(self, timeout_s: float | None) -> None:
+        for thread in self._threads:
+            thread.join(timeout_s)
 
 
 class _Heartbeat:

@@ -71,7 +71,7 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         agentbench_sandbox.SandboxError: No sandbox can be had (raised by `reset`).
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"]}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 1}
 
     def __init__(
         self,

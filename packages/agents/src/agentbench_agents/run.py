@@ -111,7 +111,11 @@ class RunResult(BaseModel):
 
 
 def run_one(
-    spec: RunSpec, directory: Path, *, on_step: Callable[["TaskEnv"], None] | None = None
+    spec: RunSpec,
+    directory: Path,
+    *,
+    on_begin: Callable[["TaskEnv"], None] | None = None,
+    on_step: Callable[["TaskEnv"], None] | None = None,
 ) -> RunResult:
     """Carry out a run in its directory and return the result (not yet written).
 
@@ -140,6 +144,8 @@ def run_one(
             trajectory=trajectory,
         )
         env.on_step = on_step
+        if on_begin is not None:
+            on_begin(env)
         error: str | None = None
         model = open_model(spec.model, base_url=spec.base_url) if spec.model else NoModel()
         try:

@@ -10,17 +10,16 @@ import os
 import secrets
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from agentbench_sandbox import seccomp
 from agentbench_sandbox.channel import Header
-from agentbench_sandbox.errors import CapabilityError
 from agentbench_sandbox.guest import BOOT
+from agentbench_sandbox.identity import agent_user
 from agentbench_sandbox.interpreter import SYSTEM, hidden_paths, prefixes
-from agentbench_sandbox.sandbox import Capabilities, Mount, Request
+from agentbench_sandbox.sandbox import Capabilities, Request
 
 CAPABILITIES = Capabilities(
-    memory="watchdog", pids="watchdog", disk="kernel", network="proxy", cpus="whole"
+    memory="watchdog", pids="kernel", disk="kernel", network="proxy", cpus="whole"
 )
 MIB = 1 << 20
 AGENT = 65534
@@ -46,8 +45,8 @@ class Plan:
 def plan(binary: str, request: Request) -> Plan:
     """Return how to start bubblewrap for this request."""
     root = os.geteuid() == 0
-    writable = [mount for mount in request.mounts if not mount.read_only]
-    uid = agent_user(writable) if root else AGENT
+    unused = UNUSED_USERS + secrets.randbelow(1 << 24)
+    uid = agent_user(request, unused) if root else AGENT
     data = {"@passwd": passwd(uid), "@group": f"agent:x:{uid}:\n".encode(), "@hosts": HOSTS}
     argv = [binary, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
     argv += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--as-pid-1"]
@@ -78,19 +77,6 @@ HOSTS = b"127.0.0.1 localhost sandbox\n::1 localhost\n"
 def passwd(uid: int) -> bytes:
     """Return the users that exist inside."""
     return f"root:x:0:0::/:/bin/sh\nagent:x:{uid}:{uid}::/:/bin/sh\n".encode()
-
-
-def agent_user(writable: list[Mount]) -> int:
-    """Return the user the agent runs as when bubblewrap is started by root."""
-    for mount in writable:
-        owner = Path(mount.source).stat().st_uid
-        if owner == 0:
-            raise CapabilityError(
-                f"a writable mount owned by root would make the agent root: {mount.source}; "
-                "give the directory to another user"
-            )
-        return owner
-    return UNUSED_USERS + secrets.randbelow(1 << 24)
 
 
 def host_parts() -> list[str]:

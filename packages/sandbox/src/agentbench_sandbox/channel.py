@@ -1,5 +1,6 @@
 """The host's end of the stream to a supervisor: requests go in, their frames come back."""
 
+import io
 import queue
 import socket
 import threading
@@ -53,10 +54,12 @@ class Channel:
     Args:
         end: The socket. It is owned by the channel from now on.
         docker: Whether Docker multiplexes stdout and stderr on it with eight-byte headers.
+        keep: What must not be collected while the socket is in use (the SDK's response).
     """
 
-    def __init__(self, end: socket.socket, *, docker: bool = False) -> None:
+    def __init__(self, end: socket.socket, *, docker: bool = False, keep: object = None) -> None:
         self._end = end
+        self._keep = keep
         self._docker = docker
         self._sending = threading.Lock()
         self._lock = threading.Lock()
@@ -65,6 +68,7 @@ class Channel:
         self._stderr = bytearray()
         self._closed = False
         self.reason = "the sandbox is closed"
+        self.explain: Callable[[], str | None] = lambda: None
         self.on_tunnel: Callable[[Header, bytes], None] | None = None
         self._reader = threading.Thread(target=self._read, name="agentbench-sandbox", daemon=True)
 
@@ -137,6 +141,8 @@ class Channel:
         if threading.current_thread() is not self._reader and self._reader.ident is not None:
             self._reader.join(5)
         self._end.close()
+        if isinstance(self._keep, io.IOBase):
+            self._keep.close()
 
     def _end_all(self, reason: str) -> None:
         with self._lock:
@@ -185,6 +191,8 @@ class Channel:
             reason = f"the sandbox broke the protocol: {error}"
             with suppress(OSError):
                 self._end.shutdown(socket.SHUT_RDWR)
+        if not self._closed:
+            reason = self.explain() or reason
         self._end_all(reason)
 
     def _route(self, header: Header, body: bytes) -> None:

@@ -6,11 +6,14 @@ import platform
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agentbench_sandbox import bubblewrap, landlock, seccomp
+from agentbench_sandbox import bubblewrap, control_group, landlock, seccomp
 from agentbench_sandbox.channel import Channel, Header
+from agentbench_sandbox.control_group import ControlGroup
 from agentbench_sandbox.errors import CapabilityError, SandboxClosedError, SandboxUnavailableError
 from agentbench_sandbox.guest import cell_program, program
 from agentbench_sandbox.interpreter import search_path
@@ -96,9 +99,11 @@ def configuration(request: Request, workdir: str, tmp: str) -> Header:
             "RLIMIT_CORE": 0,
             "RLIMIT_FSIZE": largest,
             "RLIMIT_DATA": 2 * limits.memory_mib * MIB,
-            "RLIMIT_NOFILE": 4096,
+            "RLIMIT_NOFILE": 65_664,
         },
         "watch": {"memory_kib": limits.memory_mib * 1024, "pids": limits.pids},
+        "oom_counters": [],
+        "pids_counters": [],
     }
 
 
@@ -106,6 +111,10 @@ def refuse_what_no_local_back_end_can(request: Request) -> None:
     """Raise `CapabilityError` for what needs Docker."""
     if request.image is not None:
         raise CapabilityError(f"a local sandbox has no image, but {request.image!r} was asked for")
+    if request.runtime is not None:
+        raise CapabilityError(
+            f"a local sandbox has no OCI runtime, but {request.runtime!r} was asked for"
+        )
     if request.limits.gpus:
         raise CapabilityError("a local sandbox passes no GPU in; use the Docker back end")
     cpus = request.limits.cpus
@@ -136,6 +145,7 @@ def open_bubblewrap(request: Request) -> SupervisedSandbox:
     plan = bubblewrap.plan(binary, request)
     config = configuration(request, request.workdir, "/tmp")  # noqa: S108 - a path inside
     config |= plan.config
+    config["rlimits"]["RLIMIT_NPROC"] = request.limits.pids
     try:
         channel = launch(plan.argv, plan.data, program(same_interpreter=True), config)
     except SandboxClosedError as error:
@@ -174,14 +184,20 @@ def open_landlock(request: Request) -> SupervisedSandbox:
         raise SandboxUnavailableError(
             f"Landlock: ABI {abi} on {platform.machine()}, needed is {landlock.NEEDED_ABI}"
         )
+    group = kernel_limits(request)
+    if group is None and os.geteuid() == 0:
+        raise SandboxUnavailableError(
+            "Landlock: as root, processes can only be limited by a control group, and none can be "
+            "made here; run as an ordinary user"
+        )
     root, workdir, tmp = state_directory()
-    config = without_mounts(request, root, workdir, tmp)
+    config = without_mounts(request, group, root, workdir, tmp)
     config |= {
         "landlock": landlock.ruleset(request, (workdir, tmp, str(root / "bin"))),
         "drop_capabilities": os.geteuid() == 0,
         "seccomp": encoded_filter(request, sockets=False),
     }
-    return start_without_mounts(request, config, root, "landlock", landlock.CAPABILITIES)
+    return start_without_mounts(request, config, root, "landlock", landlock.CAPABILITIES, group)
 
 
 def open_unsafe(request: Request) -> SupervisedSandbox:
@@ -193,14 +209,40 @@ def open_unsafe(request: Request) -> SupervisedSandbox:
     refuse_what_no_local_back_end_can(request)
     if request.hide:
         raise CapabilityError(f"without isolation nothing can be hidden: {', '.join(request.hide)}")
+    group = kernel_limits(request)
     root, workdir, tmp = state_directory()
-    config = without_mounts(request, root, workdir, tmp)
-    return start_without_mounts(request, config, root, "unsafe-local", UNSAFE)
+    config = without_mounts(request, group, root, workdir, tmp)
+    return start_without_mounts(request, config, root, "unsafe-local", UNSAFE, group)
 
 
-def without_mounts(request: Request, root: Path, workdir: str, tmp: str) -> Header:
+def kernel_limits(request: Request) -> ControlGroup | None:
+    """Make a control group where root may; an ordinary user has a resource limit instead."""
+    return control_group.make(request.limits) if os.geteuid() == 0 else None
+
+
+def processes_of_user() -> int:
+    """Return how many processes and threads this user has now."""
+    count = 0
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and entry.stat().st_uid == os.getuid():
+                count += sum(1 for _ in (entry / "task").iterdir())
+    return count
+
+
+def without_mounts(
+    request: Request, group: ControlGroup | None, root: Path, workdir: str, tmp: str
+) -> Header:
     """Return the configuration of a sandbox that lives in a directory of the host."""
     config = configuration(request, workdir, tmp)
+    if group is not None:
+        config |= group.config()
+        config["oom_counters"] = [config.pop("oom_counter")]
+        config["pids_counters"] = [config.pop("pids_counter")]
+        config["watch"] = {}
+        del config["rlimits"]["RLIMIT_DATA"]
+    else:
+        config["rlimits"]["RLIMIT_NPROC"] = processes_of_user() + request.limits.pids
     config["env"]["PATH"] += f":{root / 'bin'}"
     config["remove"] = [str(root)]
     config["watch"] |= {"disk_kib": request.limits.disk_mib * 1024, "disk_paths": [workdir, tmp]}
@@ -208,7 +250,12 @@ def without_mounts(request: Request, root: Path, workdir: str, tmp: str) -> Head
 
 
 def start_without_mounts(
-    request: Request, config: Header, root: Path, backend: str, capabilities: Capabilities
+    request: Request,
+    config: Header,
+    root: Path,
+    backend: str,
+    capabilities: Capabilities,
+    group: ControlGroup | None,
 ) -> SupervisedSandbox:
     """Start the supervisor as an ordinary process of this user."""
     from agentbench_sandbox.guest import BOOT
@@ -218,7 +265,13 @@ def start_without_mounts(
         channel = launch(argv, {}, program(same_interpreter=True), config)
     except SandboxClosedError as error:
         shutil.rmtree(root, ignore_errors=True)
+        if group is not None:
+            group.remove()
         raise SandboxUnavailableError(f"{backend} does not work here: {error}") from None
+    if group is not None:
+        capabilities = replace(capabilities, memory="kernel", pids="kernel")
+    elif os.geteuid() != 0:
+        capabilities = replace(capabilities, pids="kernel")
     workdir = str(config["workdir"])
     moved = moved_paths(request, workdir)
     return finish(channel, request, backend, capabilities, workdir, moved=moved)

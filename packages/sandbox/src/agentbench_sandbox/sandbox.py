@@ -305,6 +305,7 @@ class Request:
     hide: tuple[str, ...] = ()
     workdir: str = "/workspace"
     unsafe: bool = False
+    runtime: str | None = None
 
     def __post_init__(self) -> None:
         for name, value in self.env.items():
@@ -331,6 +332,7 @@ def open_sandbox(
     hide: Sequence[str] = (),
     workdir: str = "/workspace",
     unsafe: bool = False,
+    runtime: str | None = None,
 ) -> Sandbox:
     """Open a sandbox; use it as a context manager.
 
@@ -346,6 +348,7 @@ def open_sandbox(
             be absent, empty or unreadable.
         workdir: The writable working directory inside.
         unsafe: Run without isolation, in the local back end only, and only where this is asked for.
+        runtime: Docker's OCI runtime ("runsc" for gVisor, "kata"); its default otherwise.
 
     Raises:
         SandboxUnavailableError: Nothing here can run it; the message says what to install.
@@ -360,6 +363,7 @@ def open_sandbox(
         hide=tuple(hide),
         workdir=workdir,
         unsafe=unsafe,
+        runtime=runtime,
     )
     if backend == "auto":
         return _open_auto(request)
@@ -372,6 +376,10 @@ def opener(backend: str) -> Opener:
     Raises:
         SandboxUnavailableError: There is no back end of that name.
     """
+    if backend == "docker":
+        from agentbench_sandbox.docker import open_docker
+
+        return open_docker
     if backend == "local":
         from agentbench_sandbox.local import open_local
 

@@ -78,18 +78,19 @@ def supported() -> bool:
     return platform.machine() in ("x86_64", "aarch64")
 
 
-def filter_program(*, sockets: bool, affinity: bool) -> bytes:
-    """Assemble the filter for this machine.
+def filter_program(*, sockets: bool, affinity: bool, machine: str | None = None) -> bytes:
+    """Assemble the filter.
 
     Args:
         sockets: Whether socket(2) may be called. Landlock cannot keep UDP or Unix sockets in, so
             there it may not; socketpair(2) always may.
         affinity: Whether sched_setaffinity(2) may be called; not when it enforces `cpus`.
+        machine: "x86_64" or "aarch64"; this machine's by default.
 
     Returns:
         Packed `struct sock_filter` instructions.
     """
-    arm = platform.machine() == "aarch64"
+    arm = (machine or platform.machine()) == "aarch64"
     column = 1 if arm else 0
     refused = [numbers[column] for numbers in REFUSED.values()]
     refused += [] if sockets else [SOCKET[column]]

@@ -19,6 +19,7 @@ from agentbench_sandbox.errors import (
 )
 from agentbench_sandbox.guest.command import Capture
 from agentbench_sandbox.guest.wire import CHUNK, WINDOW
+from agentbench_sandbox.kernel import Kernel
 from agentbench_sandbox.sandbox import Capabilities, ExecResult, Limits, OnOutput, Request
 from agentbench_sandbox.transfer import receive_tree, tree_entries
 
@@ -205,6 +206,14 @@ class SupervisedSandbox:
             self._channel.close("the supervisor stopped answering")
             self.close()
             raise SandboxClosedError("the supervisor stopped answering") from None
+
+    def python(self) -> Kernel:
+        """Start a persistent Python session inside.
+
+        Raises:
+            KernelError: It did not start.
+        """
+        return Kernel.start(self._channel, self.limits)
 
     # -- files ----------------------------------------------------------------------------------
 

@@ -58,6 +58,8 @@ def student_t_two_sided(t: float, df: float) -> float:
         return 0.0
     if df > 1e8:
         return math.erfc(abs(t) / math.sqrt(2.0))
+    if t * t < df:  # the complement keeps its digits near t = 0
+        return 1.0 - incomplete_beta(t * t / (df + t * t), 0.5, df / 2.0)
     return incomplete_beta(df / (df + t * t), df / 2.0, 0.5)
 
 
@@ -69,10 +71,22 @@ def student_t_quantile(p: float, df: float) -> float:
         return -student_t_quantile(1.0 - p, df)
     if p == 0.5:
         return 0.0
-    high = 2.0
+    low, high = 0.0, 2.0
     while student_t_cdf(high, df) < p:
         high *= 2.0
-    return _bisect(lambda t: student_t_cdf(t, df) - p, 0.0, high)
+    z = normal_quantile(p)
+    t = min(z + (z**3 + z) / (4.0 * df), high)  # Cornish-Fisher, then Newton within a bracket
+    log_scale = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - 0.5 * math.log(df * math.pi)
+    for _ in range(200):
+        excess = student_t_cdf(t, df) - p
+        low, high = (t, high) if excess < 0 else (low, t)
+        slope = math.exp(log_scale - (df + 1) / 2 * math.log1p(t * t / df))
+        newton = t - excess / slope if slope > 0 else low
+        following = newton if low < newton < high else 0.5 * (low + high)
+        if abs(following - t) <= 1e-14 * t:
+            break
+        t = following
+    return t
 
 
 def chi_squared_survival(x: float, df: float) -> float:
@@ -123,6 +137,7 @@ def noncentral_t_power(shift: float, df: float, alpha: float) -> float:
     s = np.linspace(max(1e-9, 1.0 - width), 1.0 + width, 4001)
     log_density = (df - 1.0) * np.log(s) - df * s * s / 2.0
     density = np.exp(log_density - log_density.max())
+    density[[0, -1]] *= 0.5  # trapezoid
     upper = np.array([normal_cdf(shift - critical * x) for x in s])
     lower = np.array([normal_cdf(-shift - critical * x) for x in s])
     return float(np.sum(density * (upper + lower)) / np.sum(density))

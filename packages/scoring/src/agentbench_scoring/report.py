@@ -133,7 +133,7 @@ def build_report(
         aggregates=aggregates,
         comparisons=compare_all(results, level=level, missing=missing),
         ratings=_rate(results, table, level=level, missing=missing, seed=seed),
-        heat_map=_heat_map(table, entrants),
+        heat_map=_heat_map(task_runs(results, aggregates.headline, missing="drop"), entrants),
         profile=_profile(table, entrants, aggregates.headline),
         curves=budget_curves(results, aggregates.headline, entrants, missing=missing),
         findings=find_problems(results),

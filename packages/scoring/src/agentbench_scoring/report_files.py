@@ -1,4 +1,4 @@
-"""The files of a report: Markdown for a README, JSON and Parquet for programs."""
+"""The files of a report: Markdown for a README, JSON and Parquet for programs, one HTML page."""
 
 import os
 import tempfile
@@ -12,11 +12,12 @@ from agentbench_scoring.aggregate import AgentSummary, Estimate
 from agentbench_scoring.errors import InvalidInputError
 from agentbench_scoring.markdown import render_markdown
 from agentbench_scoring.measures import Missing
+from agentbench_scoring.page import render_page
 from agentbench_scoring.report import Report, build_report
 from agentbench_scoring.results import Results, read_results
 
-Format = Literal["md", "json", "parquet"]
-FORMATS: tuple[Format, ...] = ("md", "json", "parquet")
+Format = Literal["md", "json", "parquet", "html"]
+FORMATS: tuple[Format, ...] = ("md", "json", "parquet", "html")
 _ESTIMATE_COLUMNS: dict[str, type[pl.DataType]] = {
     "entrant": pl.String,
     "agent": pl.String,
@@ -50,7 +51,7 @@ def write_report(
     Args:
         results: a checked table, or whatever :func:`read_results` reads.
         out: folder, made if it does not exist.
-        formats: any of ``md``, ``json``, ``parquet``.
+        formats: any of ``md``, ``json``, ``parquet``, ``html``.
         title: of the document.
         level: nominal coverage of every interval.
         missing: see :mod:`agentbench_scoring.measures`.
@@ -70,6 +71,7 @@ def write_report(
     writers: dict[Format, Callable[[Path], object]] = {
         "md": lambda path: path.write_text(render_markdown(report), encoding="utf-8"),
         "json": lambda path: path.write_text(report.model_dump_json(indent=1), encoding="utf-8"),
+        "html": lambda path: path.write_text(render_page(report), encoding="utf-8"),
         "parquet": lambda path: estimates_frame(report).write_parquet(path),
     }
     folder = Path(out)

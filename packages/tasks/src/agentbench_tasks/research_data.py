@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from agentbench_tasks.errors import ChangedDataError, PreparationError, SourceError
+from agentbench_tasks.prepare import default_root
 from agentbench_tasks.research import Phase, ResearchTask
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
@@ -90,7 +91,7 @@ class PreparedResearch:
 
 def prepare_research(
     task: ResearchTask,
-    root: str | Path,
+    root: str | Path | None = None,
     *,
     seed: int | None = None,
     raw: str | Path | None = None,
@@ -99,7 +100,7 @@ def prepare_research(
 
     Args:
         task: The task.
-        root: Folder of prepared tasks, `root/<task>/v<version>/`.
+        root: Folder of prepared tasks, `root/<task>/v<version>/`; by default that of `prepare`.
         seed: Seed of a lite task's data; by default drawn and kept secret.
         raw: Folder with the competition's files, for a task that is not lite.
 
@@ -108,7 +109,8 @@ def prepare_research(
         ChangedDataError: A prepared file differs from its recorded checksum.
         PreparationError: The folder holds another definition or another seed.
     """
-    target = Path(root).resolve() / task.name / f"v{task.version}"
+    home = default_root() if root is None else Path(root)
+    target = home.resolve() / task.name / f"v{task.version}"
     if target.exists():
         return _verified(task, target, seed)
     target.parent.mkdir(parents=True, exist_ok=True)

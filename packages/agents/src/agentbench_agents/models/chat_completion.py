@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, field_validator
 
+from agentbench_agents.models.http import StreamCutError, StreamFailedError, validated
 from agentbench_agents.models.model import Completion, ToolCall, Usage
 
 
@@ -87,28 +88,20 @@ class _Chunk(BaseModel):
     error: Any = None
 
 
-class StreamCutError(ValueError):
-    """The stream ended without a finish reason."""
-
-
-class StreamFailedError(ValueError):
-    """The stream carried an error of the server."""
-
-
 def parse(body: bytes) -> Completion:
     """Read a whole answer.
 
     Raises:
-        pydantic.ValidationError: It is not a chat completion.
+        NotACompletionError: It is not a chat completion.
     """
-    return _completion(_Body.model_validate_json(body))
+    return _completion(validated(_Body, body))
 
 
 def parse_stream(events: Iterable[bytes]) -> Completion:
     """Put the events of a streamed answer together; the result equals that of `parse`.
 
     Raises:
-        pydantic.ValidationError: An event is not a chunk of a chat completion.
+        NotACompletionError: An event is not a chunk of a chat completion.
         StreamCutError: The stream ended too early.
         StreamFailedError: The server reported an error inside the stream.
     """
@@ -116,11 +109,9 @@ def parse_stream(events: Iterable[bytes]) -> Completion:
     for event in events:
         if event == b"[DONE]":
             break
-        chunk = _Chunk.model_validate_json(event)
+        chunk = validated(_Chunk, event)
         if chunk.error:
-            raise StreamFailedError(
-                chunk.error if isinstance(chunk.error, str) else json.dumps(chunk.error)
-            )
+            raise StreamFailedError(json.dumps({"error": chunk.error}))
         whole.usage = chunk.usage or whole.usage
         whole.prompt_token_ids = chunk.prompt_token_ids or whole.prompt_token_ids
         if chunk.choices:

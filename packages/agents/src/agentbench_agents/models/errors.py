@@ -1,7 +1,9 @@
 """What can go wrong between us and a model. None of it is ever the agent's score."""
 
+from agentbench_agents.errors import AgentsError
 
-class ModelError(RuntimeError):
+
+class ModelError(AgentsError, RuntimeError):
     """Root of the errors of models."""
 
 

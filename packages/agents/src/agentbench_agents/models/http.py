@@ -2,17 +2,44 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ValidationError
 
 from agentbench_agents.models.errors import ModelConfigError
 
-_LARGEST_ANSWER = (
-    64 * 2**20
-)  # bytes; a completion of a million tokens with log-probabilities is less
+T = TypeVar("T", bound=BaseModel)
+
+_LARGEST_ANSWER = 64 * 2**20  # bytes; a million tokens with log-probabilities are less
 
 
-class AnswerTooLargeError(ValueError):
-    """The answer passes 64 MiB."""
+class NotACompletionError(ValueError):
+    """What came is not what the protocol says.
+
+    Attributes:
+        raw: What came.
+    """
+
+    def __init__(self, why: str, raw: bytes = b"") -> None:
+        super().__init__(why)
+        self.raw = raw
+
+
+class StreamCutError(ValueError):
+    """The stream ended before the answer did."""
+
+
+class StreamFailedError(ValueError):
+    """The stream carried an error of the server.
+
+    Attributes:
+        status: The HTTP status that the error stands for.
+    """
+
+    def __init__(self, said: str, status: int = 500) -> None:
+        super().__init__(said)
+        self.status = status
 
 
 def within(deadline: float, chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -27,13 +54,13 @@ def within(deadline: float, chunks: Iterable[bytes]) -> Iterator[bytes]:
 
     Raises:
         TimeoutError: The deadline passed.
-        AnswerTooLargeError: More than 64 MiB came.
+        NotACompletionError: More than 64 MiB came.
     """
     size = 0
     for chunk in chunks:
         size += len(chunk)
         if size > _LARGEST_ANSWER:
-            raise AnswerTooLargeError(f"more than {_LARGEST_ANSWER >> 20} MiB")
+            raise NotACompletionError(f"more than {_LARGEST_ANSWER >> 20} MiB", chunk)
         if time.monotonic() > deadline:
             raise TimeoutError
         yield chunk
@@ -52,6 +79,22 @@ def event_data(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 yield line[5:].strip()
     if rest.startswith(b"data:"):
         yield rest[5:].strip()
+
+
+def validated(kind: type[T], raw: bytes) -> T:
+    """Read JSON into a pydantic model.
+
+    Raises:
+        NotACompletionError: It is not JSON, or a field is missing or of the wrong kind.
+    """
+    try:
+        return kind.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise NotACompletionError(
+            f"{where}: {first['msg']}" if where else first["msg"], raw
+        ) from None
 
 
 def checked_url(url: str) -> str:

@@ -7,32 +7,26 @@ Azure differ only in base URL and key.
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
-
-from pydantic import ValidationError
 
 from agentbench_agents.models import chat_completion
 from agentbench_agents.models.endpoint import Endpoint
 from agentbench_agents.models.errors import ModelConfigError
 from agentbench_agents.models.gate import Gate
-from agentbench_agents.models.http import AnswerTooLargeError, checked_url, event_data, within
+from agentbench_agents.models.http import checked_url, event_data, within
 from agentbench_agents.models.model import Completion, Message, Sampling, ToolSchema
-from agentbench_agents.models.prices import with_cost
+from agentbench_agents.models.remote import RemoteModel, time_limits
 from agentbench_agents.models.retry import Retry
-from agentbench_agents.models.tokens import estimate_tokens
 
 if TYPE_CHECKING:
     import openai
 
 _KEY_VARIABLE = "OPENAI_API_KEY"
 _PLACEHOLDER_KEY = "none"  # local servers want some key and check none
-_CONNECT_S = 10.0
-_NEEDS_EXTRA = "the model needs the openai client: pip install 'agentbench-agents[openai]'"
 
 
-class OpenAIModel:
+class OpenAIModel(RemoteModel):
     """A model behind an OpenAI-compatible server.
 
     Args:
@@ -49,6 +43,8 @@ class OpenAIModel:
         ModelConfigError: The client is not installed, or no key and no base URL is given.
     """
 
+    scheme = "openai"
+
     def __init__(
         self,
         model: str,
@@ -61,41 +57,15 @@ class OpenAIModel:
         extra_body: Mapping[str, object] | None = None,
     ) -> None:
         self._client = _client(base_url)
-        self._endpoint = Endpoint(
+        endpoint = Endpoint(
             url=str(self._client.base_url).rstrip("/"),
             model=model,
             key_variable=_KEY_VARIABLE,
             key=self._client.api_key,
         )
-        self._sampling = sampling
-        self._retry = retry
-        self._gate = gate or Gate()
+        super().__init__(endpoint, sampling=sampling, retry=retry, gate=gate)
         self._stream = stream
         self._extra_body = dict(extra_body or {})
-        self._reached = False
-
-    def __repr__(self) -> str:
-        return f"OpenAIModel({self._endpoint.model!r}, base_url={self._endpoint.shown()!r})"
-
-    @property
-    def name(self) -> str:
-        """``openai:`` and the model's name."""
-        return f"openai:{self._endpoint.model}"
-
-    def complete(
-        self,
-        messages: Sequence[Message],
-        *,
-        tools: Sequence[ToolSchema] = (),
-        sampling: Sampling = Sampling(),  # noqa: B008 - frozen
-    ) -> Completion:
-        """Answer a conversation; see `Model.complete`."""
-        body = self._body(messages, tools, sampling.over(self._sampling))
-        return self._retry.call(
-            lambda timeout_s: self._attempt(body, timeout_s),
-            gate=self._gate,
-            tokens=estimate_tokens(messages, tools=tools),
-        )
 
     def close(self) -> None:
         """Close the connections."""
@@ -121,57 +91,27 @@ class OpenAIModel:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         return body | self._extra_body
 
-    def _attempt(self, body: dict[str, object], timeout_s: float) -> Completion:
-        import httpx2
-        import openai
-
-        endpoint = self._endpoint
-        # `from None` throughout: the client's errors quote the server, which may quote the key.
-        try:
-            completion = self._post(body, timeout_s)
-        except openai.APIStatusError as error:
-            response = error.response
-            raise endpoint.status(response.status_code, response.headers, response.text) from None
-        except (openai.APITimeoutError, httpx2.TimeoutException, TimeoutError):
-            raise endpoint.timed_out(timeout_s) from None
-        except (openai.APIConnectionError, httpx2.TransportError) as error:
-            if not isinstance(error.__cause__, httpx2.ConnectError):
-                raise endpoint.broke_off(error) from None
-            failure = endpoint.unreachable(error)
-            failure.retryable = self._reached  # on first contact nobody is there: no use waiting
-            raise failure from None
-        self._reached = True
-        usage = with_cost(completion.usage, model=endpoint.model, url=endpoint.url)
-        return replace(completion, usage=usage)
-
     def _post(self, body: dict[str, object], timeout_s: float) -> Completion:
         deadline = time.monotonic() + timeout_s
-        raw = b""
-        try:
-            with self._client.chat.completions.with_streaming_response.create(
-                model=self._endpoint.model,
-                messages=cast("Any", body["messages"]),  # our `Message` is their shape
-                extra_body=body,
-                timeout=timeout_s,
-            ) as response:
-                chunks = within(deadline, response.iter_bytes())
-                if self._stream:
-                    return chat_completion.parse_stream(event_data(chunks))
-                raw = b"".join(chunks)
-                return chat_completion.parse(raw)
-        except (ValidationError, AnswerTooLargeError) as error:
-            raise self._endpoint.garbage(raw, _why(error)) from None
-        except chat_completion.StreamCutError as error:
-            raise self._endpoint.broke_off(str(error)) from None
-        except chat_completion.StreamFailedError as error:
-            raise self._endpoint.status(500, {}, str(error)) from None
+        with self._client.chat.completions.with_streaming_response.create(
+            model=self._endpoint.model,
+            messages=cast("Any", body["messages"]),  # our `Message` is their shape
+            extra_body=body,
+            timeout=time_limits(timeout_s),
+        ) as response:
+            chunks = within(deadline, response.iter_bytes())
+            if self._stream:
+                return chat_completion.parse_stream(event_data(chunks))
+            return chat_completion.parse(b"".join(chunks))
 
 
 def _client(base_url: str | None) -> "openai.OpenAI":
     try:
         import openai
     except ImportError:
-        raise ModelConfigError(_NEEDS_EXTRA) from None
+        raise ModelConfigError(
+            "openai models need the client: pip install 'agentbench-agents[openai]'"
+        ) from None
     url = base_url or os.environ.get("OPENAI_BASE_URL")
     key = os.environ.get(_KEY_VARIABLE) or (_PLACEHOLDER_KEY if url else None)
     if key is None:
@@ -190,11 +130,3 @@ def _limit_field(url: str) -> str:
     host = urlsplit(url).hostname or ""
     own = host == "api.openai.com" or host.endswith(".openai.azure.com")
     return "max_completion_tokens" if own else "max_tokens"
-
-
-def _why(error: ValidationError | AnswerTooLargeError) -> str:
-    if isinstance(error, AnswerTooLargeError):
-        return str(error)
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}" if where else first["msg"]

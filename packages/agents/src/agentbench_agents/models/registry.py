@@ -61,17 +61,28 @@ def model_schemes() -> tuple[str, ...]:
 
 
 def _open_own(scheme: str, name: str, *, base_url: str | None, sampling: Sampling) -> Model:
-    if base_url is not None and scheme not in {"openai", "anthropic"}:
-        raise ModelConfigError(f"{scheme} models have no base URL, got {base_url!r}: leave it out")
+    """The back ends of this package; each imports its library only when it is opened."""
     if scheme == "openai":
         from agentbench_agents.models.openai import OpenAIModel
 
         return OpenAIModel(name, base_url=base_url, sampling=sampling)
-    if scheme == "scripted":
-        from agentbench_agents.models.scripted import ScriptedModel
+    if scheme == "anthropic":
+        from agentbench_agents.models.anthropic import AnthropicModel
 
-        return ScriptedModel(cast("Any", _attribute(name)), name=f"scripted:{name}")
-    raise ModelConfigError(scheme)
+        return AnthropicModel(name, base_url=base_url, sampling=sampling)
+    if base_url is not None:
+        raise ModelConfigError(f"{scheme} models have no base URL, got {base_url!r}: leave it out")
+    if scheme == "transformers":
+        from agentbench_agents.models.transformers import TransformersModel
+
+        return TransformersModel(name, sampling=sampling)
+    if scheme == "replay":
+        from agentbench_agents.models.replay import ReplayModel
+
+        return ReplayModel(name)
+    from agentbench_agents.models.scripted import ScriptedModel
+
+    return ScriptedModel(cast("Any", _attribute(name)), name=f"scripted:{name}")
 
 
 def _open_attribute(spec: str) -> Model:

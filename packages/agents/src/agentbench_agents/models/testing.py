@@ -1,26 +1,27 @@
-"""Real things to test models against: a tiny model, a real server for it, and a faulty server.
+"""Real things to test models against: tiny models, real servers for them, and a faulty server.
 
 Everything is made on the spot and offline.
 """
-# torch, tokenizers and transformers leave much of what they offer untyped.
+# torch, tokenizers, transformers and gguf leave much of what they offer untyped.
 # pyright: reportUnknownMemberType=false
 
-import json
 import os
 import socket
 import subprocess
 import sys
-import tempfile
-import threading
 import time
 import urllib.request
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import IO, Any, Literal, Self
+from tempfile import TemporaryFile
+from typing import IO, Any
 
+from agentbench_agents.models.faults import Fault, FaultServer, Seen
+
+__all__ = ["Fault", "FaultServer", "Seen", "serve", "tiny_gguf", "tiny_model"]
+
+_LAYERS, _HIDDEN, _INNER, _HEADS, _KEY_HEADS = 2, 64, 128, 4, 2
 _START, _END, _PAD = "<|im_start|>", "<|im_end|>", "<pad>"
 _CHAT_TEMPLATE = """\
 {%- if tools %}<|im_start|>system
@@ -40,8 +41,8 @@ _CHAT_TEMPLATE = """\
 def tiny_model(path: str | Path, *, seed: int = 0, window: int = 65536) -> Path:
     """Write a random causal language model with tokenizer and chat template.
 
-    A Llama of 2 layers and hidden size 64 (some 100 000 parameters) over bytes: it reads and
-    writes any text, and none of it makes sense.
+    A Llama of 2 layers and hidden size 64 (some 100 000 parameters) over bytes: it reads any text
+    and writes printable ASCII that makes no sense, some 100 characters at temperature 1.
 
     Args:
         path: Directory to create.
@@ -57,11 +58,11 @@ def tiny_model(path: str | Path, *, seed: int = 0, window: int = 65536) -> Path:
     tokenizer = _byte_tokenizer()
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        hidden_size=_HIDDEN,
+        intermediate_size=_INNER,
+        num_hidden_layers=_LAYERS,
+        num_attention_heads=_HEADS,
+        num_key_value_heads=_KEY_HEADS,
         max_position_embeddings=window,
         eos_token_id=tokenizer.convert_tokens_to_ids(_END),
         pad_token_id=tokenizer.convert_tokens_to_ids(_PAD),
@@ -70,6 +71,9 @@ def tiny_model(path: str | Path, *, seed: int = 0, window: int = 65536) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlamaForCausalLM(config)
+    weights = {name: values.detach().numpy() for name, values in model.named_parameters()}
+    writers = [weights[n] for n in weights if "o_proj" in n or "down_proj" in n]
+    _write_ascii(weights["model.embed_tokens.weight"], weights["lm_head.weight"], writers)
     model.generation_config.do_sample = True  # or `transformers serve` is always greedy
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
@@ -80,8 +84,8 @@ def _byte_tokenizer() -> Any:  # noqa: ANN401 - tokenizers are untyped
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    core = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
+    vocabulary = {character: i for i, character in enumerate(_byte_alphabet())}
+    core = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
     core.add_special_tokens([_START, _END, _PAD])
@@ -90,11 +94,111 @@ def _byte_tokenizer() -> Any:  # noqa: ANN401 - tokenizers are untyped
     return tokenizer
 
 
+def _byte_alphabet() -> list[str]:
+    """GPT-2's printable stand-ins for the 256 bytes, in the order of their code points."""
+    plain = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    return [chr(c) for c in sorted(plain)] + [chr(256 + n) for n in range(256 - len(plain))]
+
+
+def _write_ascii(embedding: Any, output: Any, writers: list[Any]) -> None:  # noqa: ANN401 - NumPy
+    """Give a Llama an output bias, which it has no parameter for, towards printable ASCII.
+
+    Channel 0 of the residual stream is held constant, so that column 0 of the output matrix acts as
+    a bias. Changes the arrays in place; matrices are (out, in), the embedding is (token, hidden).
+    """
+    alphabet = _byte_alphabet()
+    spoken = [
+        *range(94),
+        alphabet.index(chr(256 + 32)),
+        alphabet.index(chr(256 + 10)),
+    ]  # !-~, " ", \n
+    embedding[:, 0] = 0.1
+    output[:, 0] = -2.0
+    output[[*spoken, len(alphabet) + 1], 0] = 2.0  # and the end of the turn
+    for matrix in writers:
+        matrix[0] = 0.0
+
+
+def tiny_gguf(path: str | Path, *, seed: int = 0, window: int = 65536) -> Path:
+    """Write a random model of the same shape as `tiny_model` as one GGUF file, for llama.cpp.
+
+    Args:
+        path: File to create; ends in ``.gguf``.
+        seed: Two models with one seed are equal.
+        window: Longest sequence in tokens; a token is a byte.
+
+    Returns:
+        The file.
+    """
+    import gguf
+    import numpy as np
+
+    tokens = [*_byte_alphabet(), _START, _END, _PAD]
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(window)
+    writer.add_embedding_length(_HIDDEN)
+    writer.add_feed_forward_length(_INNER)
+    writer.add_block_count(_LAYERS)
+    writer.add_head_count(_HEADS)
+    writer.add_head_count_kv(_KEY_HEADS)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(tokens)
+    writer.add_token_types([gguf.TokenType.NORMAL] * 256 + [gguf.TokenType.CONTROL] * 3)
+    writer.add_token_merges(["Ġ Ġ"])  # one is required; its result is no token, so it never applies
+    writer.add_eos_token_id(tokens.index(_END))
+    writer.add_pad_token_id(tokens.index(_PAD))
+    writer.add_add_bos_token(False)  # noqa: FBT003 - their signature
+    writer.add_chat_template(_CHAT_TEMPLATE)
+    random = np.random.default_rng(seed)
+    weights = {
+        name: (random.standard_normal(shape) * 0.02 if len(shape) == 2 else np.ones(shape))
+        for name, shape in _llama_shapes(len(tokens))
+    }
+    writers = [weights[n] for n in weights if "attn_output" in n or "ffn_down" in n]
+    _write_ascii(weights["token_embd.weight"], weights["output.weight"], writers)
+    for name, values in weights.items():
+        writer.add_tensor(name, values.astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return Path(path)
+
+
+def _llama_shapes(vocabulary: int) -> list[tuple[str, tuple[int, ...]]]:
+    """Tensors of a Llama in GGUF's names; matrices are (out, in)."""
+    key_width = _HIDDEN // _HEADS * _KEY_HEADS
+    shapes: list[tuple[str, tuple[int, ...]]] = [
+        ("token_embd", (vocabulary, _HIDDEN)),
+        ("output", (vocabulary, _HIDDEN)),
+        ("output_norm", (_HIDDEN,)),
+    ]
+    for layer in range(_LAYERS):
+        shapes += [
+            (f"blk.{layer}.{name}", shape)
+            for name, shape in (
+                ("attn_norm", (_HIDDEN,)),
+                ("attn_q", (_HIDDEN, _HIDDEN)),
+                ("attn_k", (key_width, _HIDDEN)),
+                ("attn_v", (key_width, _HIDDEN)),
+                ("attn_output", (_HIDDEN, _HIDDEN)),
+                ("ffn_norm", (_HIDDEN,)),
+                ("ffn_gate", (_INNER, _HIDDEN)),
+                ("ffn_up", (_INNER, _HIDDEN)),
+                ("ffn_down", (_HIDDEN, _INNER)),
+            )
+        ]
+    return [(f"{name}.weight", shape) for name, shape in shapes]
+
+
 @contextmanager
 def serve(path: str | Path, *, timeout_s: float = 120.0) -> Generator[str]:
-    """Run ``transformers serve`` on a model directory, on CPU, until the block ends.
+    """Run a real OpenAI-compatible server on CPU until the block ends.
 
-    The model's name at the server is the path as it is given here.
+    A directory is served by ``transformers serve``, a ``.gguf`` file by llama.cpp's server, which
+    speaks Anthropic's messages too. The model's name at the server is the path as given here.
 
     Yields:
         The base URL, such as ``http://127.0.0.1:41234/v1``.
@@ -103,14 +207,17 @@ def serve(path: str | Path, *, timeout_s: float = 120.0) -> Generator[str]:
         TimeoutError: The server was not ready in time.
         ChildProcessError: It ended by itself.
     """
-    port = free_port()
-    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(path)]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    port = _free_port()
+    if Path(path).suffix == ".gguf":
+        command = [sys.executable, "-c", _LLAMA_CPP, str(path), str(port)]
+    else:
+        command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(path)]
+        command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     with (
-        tempfile.TemporaryFile() as log,
+        TemporaryFile() as log,
         subprocess.Popen(  # noqa: S603 - our own command
-            command, env=environment, stdout=log, stderr=subprocess.STDOUT
+            command, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT
         ) as process,
     ):
         try:
@@ -118,6 +225,16 @@ def serve(path: str | Path, *, timeout_s: float = 120.0) -> Generator[str]:
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             process.kill()
+
+
+_LLAMA_CPP = """\
+import sys, xllamacpp
+parameters = xllamacpp.CommonParams()
+parameters.model.path, parameters.port = sys.argv[1], int(sys.argv[2])
+parameters.cpuparams.n_threads = 1
+server = xllamacpp.Server(parameters)
+sys.stdin.read()
+"""
 
 
 def _wait_until_ready(
@@ -137,311 +254,8 @@ def _wait_until_ready(
     raise TimeoutError(f"{url} was not ready within {timeout_s:g} s")
 
 
-def free_port() -> int:
+def _free_port() -> int:
     """A TCP port that was free on 127.0.0.1 a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-FaultKind = Literal[
-    "status",  # an HTTP error
-    "hang",  # accepts the request and says nothing
-    "drop",  # closes the connection without a word
-    "half",  # half of the body, then closes
-    "trickle",  # one byte every 50 ms, for ever
-    "cut stream",  # a stream that ends in the middle, politely
-    "broken stream",  # a stream whose connection breaks in the middle
-    "stream error",  # a stream that ends with an error of the server
-    "invalid JSON",
-    "page",  # HTTP 200 with a web page
-    "wrong JSON",  # JSON that is not a completion
-]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """One thing that goes wrong.
-
-    Attributes:
-        kind: What.
-        status: For ``status``.
-        headers: Further response headers.
-        body: For ``status``; ``{authorization}`` becomes the key that the client sent.
-        seconds: How long ``hang`` and ``trickle`` last at most.
-    """
-
-    kind: FaultKind
-    status: int = 500
-    headers: tuple[tuple[str, str], ...] = ()
-    body: str = '{"error": {"message": "injected fault"}}'
-    seconds: float = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """A request that arrived: path, JSON body and the moment (`time.monotonic`)."""
-
-    path: str
-    body: dict[str, Any]
-    headers: dict[str, str] = field(repr=False)
-    at: float = 0.0
-
-
-class FaultServer:
-    """Speaks OpenAI's chat completions and Anthropic's messages, and fails on demand.
-
-    The n-th request meets the n-th fault; ``None`` and everything after the last fault is answered
-    well, with ``text``, streamed where the request asks for it.
-
-    Example:
-        >>> with FaultServer([Fault(kind="status", status=429), None]) as server:
-        ...     model = open_model("openai:any", base_url=server.base_url)
-    """
-
-    def __init__(
-        self,
-        faults: Iterable[Fault | None] = (),
-        *,
-        text: str = "hello",
-        delay_s: float = 0.0,
-        capacity: int | None = None,
-    ) -> None:
-        """Prepare a server.
-
-        Args:
-            faults: What goes wrong, in order.
-            text: What good answers say.
-            delay_s: How long a good answer takes.
-            capacity: More requests at once than this get HTTP 429.
-        """
-        self.seen: list[Seen] = []
-        self.most_at_once = 0
-        self.released = threading.Event()
-        self._faults = list(faults)
-        self._text = text
-        self._delay_s = delay_s
-        self._capacity = capacity
-        self._at_once = 0
-        self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-
-    @property
-    def base_url(self) -> str:
-        """For OpenAI's client."""
-        return f"{self.root_url}/v1"
-
-    @property
-    def root_url(self) -> str:
-        """For Anthropic's client, which adds ``/v1`` itself."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.released.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def admit(self, seen: Seen) -> Fault | None:
-        """Note a request and say what goes wrong with it."""
-        with self._lock:
-            self.seen.append(seen)
-            self._at_once += 1
-            self.most_at_once = max(self.most_at_once, self._at_once)
-            if self._capacity is not None and self._at_once > self._capacity:
-                return Fault(kind="status", status=429)
-            n = len(self.seen) - 1
-            return self._faults[n] if n < len(self._faults) else None
-
-    def leave(self) -> None:
-        """Note that a request is over."""
-        with self._lock:
-            self._at_once -= 1
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        server = self
-
-        class Handler(_Handler):
-            owner = server
-            text = server._text
-            delay_s = server._delay_s
-
-        return Handler
-
-
-_STREAM = "text/event-stream"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    owner: FaultServer
-    text: str
-    delay_s: float
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        """Stay silent."""
-
-    def do_POST(self) -> None:
-        """Answer one request, well or badly."""
-        raw = self.rfile.read(int(self.headers.get("content-length", 0)))
-        body = json.loads(raw)
-        seen = Seen(path=self.path, body=body, headers=dict(self.headers), at=time.monotonic())
-        fault = self.owner.admit(seen)
-        try:
-            if fault is None:
-                self.owner.released.wait(self.delay_s)
-                self._answer(body)
-            else:
-                self._fail(fault, body)
-        except ConnectionError:  # the client gave up first
-            self.close_connection = True
-        finally:
-            self.owner.leave()
-
-    def _answer(self, body: dict[str, Any]) -> None:
-        if body.get("stream"):
-            self._send(200, "".join(self._events()), kind=_STREAM)
-        else:
-            self._send(200, json.dumps(self._whole()))
-
-    def _fail(self, fault: Fault, body: dict[str, Any]) -> None:  # noqa: C901 - one case a fault
-        whole, events = json.dumps(self._whole()), self._events()
-        some = "".join(events[: len(events) // 2])
-        match fault.kind:
-            case "status":
-                self._fail_with_status(fault)
-            case "hang":
-                self.owner.released.wait(fault.seconds)
-                self.close_connection = True
-            case "drop":
-                self.close_connection = True
-            case "half":
-                self._send(200, whole[: len(whole) // 2], missing=True)
-            case "trickle":
-                self._trickle(fault.seconds)
-            case "cut stream":
-                self._send(200, some, kind=_STREAM)
-            case "broken stream":
-                self._send(200, some, kind=_STREAM, missing=True)
-            case "stream error":
-                self._send(200, "".join(events[:2]) + self._stream_error(), kind=_STREAM)
-            case "invalid JSON" if body.get("stream"):
-                self._send(200, events[0] + "data: {oops\n\n", kind=_STREAM)
-            case "invalid JSON":
-                self._send(200, whole[:-3])
-            case "page":
-                self._send(200, "<html><body>It works!</body></html>", kind="text/html")
-            case "wrong JSON":
-                self._send(200, '{"status": "fine"}')
-
-    def _fail_with_status(self, fault: Fault) -> None:
-        key = self.headers.get("authorization") or self.headers.get("x-api-key") or ""
-        body = fault.body.replace("{authorization}", key)
-        self._send(fault.status, body, headers=fault.headers)
-
-    def _stream_error(self) -> str:
-        error = json.dumps({"type": "error", "error": {"message": "engine died"}})
-        event = "event: error\n" if self._anthropic else ""
-        return f"{event}data: {error}\n\n"
-
-    def _trickle(self, seconds: float) -> None:
-        self._send(200, "{", missing=True)
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and not self.owner.released.wait(0.05):
-            self.wfile.write(b" ")
-
-    def _send(
-        self,
-        status: int,
-        text: str,
-        *,
-        kind: str = "application/json",
-        missing: bool = False,
-        headers: tuple[tuple[str, str], ...] = (),
-    ) -> None:
-        data = text.encode()
-        self.close_connection = missing
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(data) + 10**6 * missing))
-        for name, value in headers:
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(data)
-
-    @property
-    def _anthropic(self) -> bool:
-        return self.path.endswith("/messages")
-
-    def _whole(self) -> dict[str, Any]:
-        return _message(self.text) if self._anthropic else _chat_completion(self.text)
-
-    def _events(self) -> list[str]:
-        return _message_events(self.text) if self._anthropic else _chat_events(self.text)
-
-
-def _chat_completion(text: str) -> dict[str, Any]:
-    message = {"role": "assistant", "content": text}
-    return {
-        "id": "c",
-        "object": "chat.completion",
-        "created": 0,
-        "model": "fault",
-        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
-    }
-
-
-def _chat_events(text: str) -> list[str]:
-    deltas: list[dict[str, Any]] = [{"role": "assistant"}, *({"content": c} for c in text)]
-    choices: list[dict[str, Any]] = [
-        *({"index": 0, "delta": delta, "finish_reason": None} for delta in deltas),
-        {"index": 0, "delta": {}, "finish_reason": "stop"},
-    ]
-    chunks = [{"id": "c", "object": "chat.completion.chunk", "choices": [c]} for c in choices]
-    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
-    chunks.append({"id": "c", "object": "chat.completion.chunk", "choices": [], "usage": usage})  # pyright: ignore[reportArgumentType]
-    return [*(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks), "data: [DONE]\n\n"]
-
-
-def _message(text: str) -> dict[str, Any]:
-    return {
-        "id": "m",
-        "type": "message",
-        "role": "assistant",
-        "model": "fault",
-        "content": [{"type": "text", "text": text}],
-        "stop_reason": "end_turn",
-        "stop_sequence": None,
-        "usage": {"input_tokens": 3, "output_tokens": 2},
-    }
-
-
-def _message_events(text: str) -> list[str]:
-    start: dict[str, Any] = {**_message(text), "content": [], "stop_reason": None}
-    events: list[dict[str, Any]] = [
-        {"type": "message_start", "message": start},
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-        *(
-            {
-                "type": "content_block_delta",
-                "index": 0,
-                "delta": {"type": "text_delta", "text": c},
-            }
-            for c in text
-        ),
-        {"type": "content_block_stop", "index": 0},
-        {
-            "type": "message_delta",
-            "delta": {"stop_reason": "end_turn", "stop_sequence": None},
-            "usage": {"output_tokens": 2},
-        },
-        {"type": "message_stop"},
-    ]
-    return [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in events]

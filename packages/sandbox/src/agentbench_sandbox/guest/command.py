@@ -13,8 +13,6 @@ from agentbench_sandbox.guest.confine import execute
 from agentbench_sandbox.guest.processes import (
     descendants,
     kill_tree,
-    oom_kills,
-    pids_refused,
     send_signal,
 )
 from agentbench_sandbox.guest.wire import CHUNK, WINDOW
@@ -26,6 +24,8 @@ if TYPE_CHECKING:
 
 QUIET_S = 0.05
 """A command whose leader is gone has said everything once its pipes are silent this long."""
+MAX_QUIET_S = 0.25
+"""What it left running may keep talking; the result does not wait longer than this."""
 
 
 class Capture:
@@ -50,7 +50,7 @@ class Capture:
         if data:
             self._tail.append(data)
             self._tail_size += len(data)
-            while self._tail_size - len(self._tail[0]) >= self._tail_limit:
+            while self._tail and self._tail_size - len(self._tail[0]) >= self._tail_limit:
                 self._tail_size -= len(self._tail.popleft())
 
     def parts(self) -> tuple[bytes, bytes]:
@@ -99,6 +99,7 @@ class Command:
         self.unwritten = collections.deque([body] if body else [])
         self.unwritten_closes = not request.get("more")
         self.timed_out = self.cancelled = False
+        self.crowded = False
         self.limit: str | None = None
 
     def start(self) -> int | None:
@@ -197,6 +198,8 @@ class Command:
             self.cancelled = True
         elif op == "limit":
             self.limit = header["which"]
+        elif op == "crowded":
+            self.crowded = True
 
     def wait(self, timeout_s: float | None) -> bool:
         """Wait for something to happen, at most `timeout_s`; return whether anything did."""
@@ -231,27 +234,29 @@ class Command:
 
     def follow(self, pid: int, deadline: float) -> bool:
         """Wait until the program is gone and silent; return False when it must be ended."""
-        quiet_at = None
+        gone_at = quiet_at = 0.0
         while True:
             left = self.children.reap()
             now = time.monotonic()
             if self.cancelled or self.limit:
                 return False
-            if pid in self.children.status:
-                if not self.pipes:
-                    return True
-                if not left:
-                    self.drain()
-                    return True
-                if quiet_at is None:
-                    quiet_at = now + QUIET_S
-                if now >= quiet_at:
-                    return True
-            elif now >= deadline:
-                self.timed_out = True
-                return False
-            if self.wait(min(deadline, quiet_at or deadline) - now) and quiet_at is not None:
-                quiet_at = min(time.monotonic() + QUIET_S, quiet_at + QUIET_S / 2)
+            if pid not in self.children.status:
+                if now >= deadline:
+                    self.timed_out = True
+                    return False
+                self.wait(deadline - now)
+                continue
+            gone_at = gone_at or now
+            if self.streaming and self.credit <= 0:
+                quiet_at = 0.0  # there may be more to say once the host has room
+            elif not quiet_at:
+                quiet_at = now + QUIET_S
+            if not self.pipes or (quiet_at and now >= quiet_at):
+                return True
+            if left and now >= gone_at + MAX_QUIET_S and quiet_at:
+                return True  # what it left in the background goes on and on
+            if self.wait(QUIET_S):
+                quiet_at = 0.0
 
     def end(self) -> None:
         """Ask the whole tree to go, wait the grace period, then kill what is left."""
@@ -269,7 +274,8 @@ class Command:
     def run(self) -> tuple[Header, bytes]:
         """Run the command to its end; return (header, body) of the frame that reports it."""
         started = time.monotonic()
-        oom_before, refused_before = oom_kills(), pids_refused()
+        setting = self.setting
+        oom_before, refused_before = setting.oom_kills(), setting.pids_refused()
         pid = self.start()
         if pid is None:
             self.limit = "pids"
@@ -278,10 +284,9 @@ class Command:
             )
         elif not self.follow(pid, started + self.request["timeout"]):
             self.end()
-        oom_after, refused_after = oom_kills(), pids_refused()
-        if (oom_after or 0) > (oom_before or 0):
+        if setting.oom_kills() > oom_before:
             self.limit = "memory"
-        elif (refused_after or 0) > (refused_before or 0):
+        elif self.crowded or setting.pids_refused() > refused_before:
             self.limit = self.limit or "pids"
         return self.report(pid, time.monotonic() - started)
 

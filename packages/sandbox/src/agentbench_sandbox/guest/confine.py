@@ -111,6 +111,7 @@ class Confinement:
         ]
         self.drop = bool(config.get("drop_capabilities"))
         self.seccomp = base64.b64decode(config["seccomp"]) if config.get("seccomp") else None
+        self.join: list[str] = config.get("join", [])
         self.ruleset = None
         if config.get("landlock"):
             landlock = config["landlock"]
@@ -127,6 +128,9 @@ class Confinement:
                 file.write("800")
         except OSError:
             pass  # rootless: the supervisor is outside the limit anyway
+        for group in self.join:
+            with open(group, "w") as file:
+                file.write("0")
         for limit, value in self.rlimits:
             lower(limit, value)
         if self.uid is not None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import signal
 
+from agentbench_sandbox.guest.cells import Session
 from agentbench_sandbox.guest.command import Command, fork_patiently
 from agentbench_sandbox.guest.confine import PR_SET_CHILD_SUBREAPER, prctl
-from agentbench_sandbox.guest.processes import Children, kill_tree
+from agentbench_sandbox.guest.processes import Children, kill_tree, read_counter
 from agentbench_sandbox.guest.transfer import Transfer
 from agentbench_sandbox.guest.wire import CHUNK, Link, WireError
 
@@ -36,6 +37,16 @@ class Setting:
         self.cell_program = config["cell_program"]
         self.confinement = confinement
         self.wakeup = -1
+        self.oom_counters = config["oom_counters"]
+        self.pids_counters = config["pids_counters"]
+
+    def oom_kills(self) -> int:
+        """Return how many processes the kernel has killed for memory."""
+        return read_counter(self.oom_counters, "oom_kill")
+
+    def pids_refused(self) -> int:
+        """Return how many forks the kernel has refused."""
+        return read_counter(self.pids_counters, "max")
 
     children = Children
 
@@ -97,6 +108,9 @@ def lead(fd: int, setting: Setting) -> None:
                     return
                 for pipe in command.pipes:
                     os.close(pipe)
+            elif op == "kernel":
+                Session(link, request, setting).serve()
+                return
             elif op in ("read", "write", "mkdir", "tree"):
                 header = do_transfer(link, request, body, setting)
                 if header is not None:

@@ -38,6 +38,15 @@ def descendants(root: int) -> list[int]:
     return found
 
 
+def alive(pid: int) -> bool:
+    """Whether a process is there and not a zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except (OSError, IndexError):
+        return False
+
+
 def send_signal(pid: int, number: int) -> None:
     """Signal a process that may already be gone."""
     try:
@@ -71,14 +80,11 @@ class Children:
                 self.killed = True
 
 
-def freeze(roots: list[int]) -> set[int]:
-    """Stop the trees below `roots` until no new process appears; return their process ids."""
+def freeze(root: int) -> set[int]:
+    """Stop the tree below `root` until no new process appears in it; return its process ids."""
     stopped: set[int] = set()
     while True:
-        fresh = [pid for root in roots for pid in descendants(root) if pid not in stopped]
-        fresh += [
-            pid for root in roots for pid in (root,) if root != os.getpid() and root not in stopped
-        ]
+        fresh = [pid for pid in descendants(root) if pid not in stopped]
         if not fresh:
             return stopped
         for pid in fresh:
@@ -87,20 +93,22 @@ def freeze(roots: list[int]) -> set[int]:
 
 
 def kill_tree(root: int, children: Children, patience_s: float = 5.0) -> bool:
-    """Kill everything below `root` (and `root`, unless it is this process).
+    """Kill everything below `root`, and `root` too unless it is this process.
 
     All processes are stopped before the first is killed, so that a fork bomb cannot outrun the
     sweep. Returns False when something is still there after `patience_s`.
     """
     deadline = time.monotonic() + patience_s
+    own = root == os.getpid()
     while time.monotonic() < deadline:
-        victims = freeze([root])
-        for pid in victims:
-            send_signal(pid, signal.SIGKILL)
+        if not own and root not in children.status:
+            send_signal(root, signal.SIGSTOP)
+        victims = freeze(root)
+        for pid in victims if own else (*victims, root):
+            if pid not in children.status:
+                send_signal(pid, signal.SIGKILL)
         left = children.reap()
-        if root == os.getpid() and not left:
-            return True
-        if not victims and root != os.getpid():
+        if not left or (not own and not victims and not alive(root)):
             return True
         time.sleep(0.001)
     return False
@@ -137,8 +145,8 @@ def proportional_kib(pids: list[int]) -> int:
     return total
 
 
-def read_counter(paths: Sequence[str], key: str) -> int | None:
-    """Return an integer after `key` from the first of `paths` that exists, or None."""
+def read_counter(paths: Sequence[str], key: str) -> int:
+    """Return the integer after `key` in the first of `paths` that has it; 0 when none has."""
     for path in paths:
         try:
             with open(path) as file:
@@ -148,15 +156,9 @@ def read_counter(paths: Sequence[str], key: str) -> int | None:
                         return int(fields[1])
         except (OSError, ValueError):
             continue
-    return None
+    return 0
 
 
-def oom_kills() -> int | None:
-    """Return how many processes the kernel killed for memory (control group v2, v1)."""
-    paths = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
-    return read_counter(paths, "oom_kill")
-
-
-def pids_refused() -> int | None:
-    """Return how many forks the control group refused (v2, then v1)."""
-    return read_counter(("/sys/fs/cgroup/pids.events", "/sys/fs/cgroup/pids/pids.events"), "max")
+OOM_COUNTERS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+PIDS_COUNTERS = ("/sys/fs/cgroup/pids.events", "/sys/fs/cgroup/pids/pids.events")
+"""Where a container sees its own control group's counters: version 2, version 1."""

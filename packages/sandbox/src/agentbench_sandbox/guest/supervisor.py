@@ -50,7 +50,7 @@ class Leader:
         self.end = end
         self.frames = Frames()
         self.out = bytearray()
-        self.request: int | None = None
+        self.requests: set[int] = set()
 
 
 class Tunnel:
@@ -132,15 +132,20 @@ class Supervisor:
         if leader in self.idle:
             self.idle.remove(leader)
         leader.end.close()
-        if leader.request is not None:
-            del self.by_request[leader.request]
-            self.tell({"id": leader.request, "op": "end", "lost": True})
+        for number in leader.requests:
+            del self.by_request[number]
+            self.tell({"id": number, "op": "end", "lost": True})
 
-    def forget(self, leader: Leader) -> None:
-        """Note that a leader's request has ended."""
-        if leader.request is not None:
-            del self.by_request[leader.request]
-            leader.request = None
+    def assign(self, leader: Leader, number: int) -> None:
+        """Note that a leader works on a request."""
+        leader.requests.add(number)
+        self.by_request[number] = leader
+
+    def forget(self, leader: Leader, number: int) -> None:
+        """Note that a request has ended."""
+        if number in leader.requests:
+            leader.requests.remove(number)
+            del self.by_request[number]
 
     def to_leader(self, leader: Leader, header: Header, body: bytes) -> None:
         """Queue a frame for a leader; what does not fit now is sent when it reads again."""
@@ -177,13 +182,13 @@ class Supervisor:
             return
         for header, body in frames:
             if header["op"] == "idle" or header.get("idle"):
-                self.forget(leader)
+                self.forget(leader, header["id"])
                 if len(self.idle) < SPARE_LEADERS:
                     self.idle.append(leader)
                 else:
                     leader.end.shutdown(socket.SHUT_WR)
             elif header["op"] == "end":
-                self.forget(leader)
+                self.forget(leader, header["id"])
             if header["op"] != "idle":
                 self.tell(header, body)
 
@@ -211,6 +216,11 @@ class Supervisor:
         if op == "ping":
             self.tell({"id": header["id"], "op": "end", "usage": self.usage()})
             return
+        if op == "join":
+            family = self.by_request.get(header["of"])
+            if family is not None:
+                self.assign(family, header["id"])
+            return
         if op not in ("exec", "kernel", "read", "write", "mkdir", "tree"):
             return  # about a request that has just ended
         try:
@@ -218,8 +228,7 @@ class Supervisor:
         except OSError as error:
             self.tell({"id": header["id"], "op": "end", "refused": error.strerror})
             return
-        leader.request = header["id"]
-        self.by_request[header["id"]] = leader
+        self.assign(leader, header["id"])
         self.to_leader(leader, header, body)
 
     def usage(self) -> Header:
@@ -314,13 +323,17 @@ class Supervisor:
         pids = [pid for tree in trees.values() for pid in tree]
         limit = self.limits.get("memory_kib")
         over = limit and memory_kib(pids) > limit and self.exact_kib(pids) > limit
-        crowd = self.limits.get("pids") and len(pids) > self.limits["pids"]
+        most = self.limits.get("pids", float("inf"))
+        crowd = len(pids) > most
         disk = self.limits.get("disk_kib")
         full = disk and disk_kib(self.limits["disk_paths"], disk) > disk
+        if len(pids) > most - 8:  # the kernel refuses forks at the limit without counting them
+            worst = max(trees, key=lambda leader: len(trees[leader]))
+            self.to_leader(worst, {"id": 0, "op": "crowded"}, b"")
         if over or crowd or full:
             worst = max(trees, key=lambda leader: (memory_kib if over else len)(trees[leader]))
             word = "memory" if over else "pids" if crowd else "disk"
-            self.to_leader(worst, {"id": worst.request, "op": "limit", "which": word}, b"")
+            self.to_leader(worst, {"id": 0, "op": "limit", "which": word}, b"")
 
     def exact_kib(self, pids: list[int]) -> int:
         """Return the memory of `pids`, forked copies counted once, as the agent."""
@@ -438,6 +451,8 @@ def main() -> None:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     config, _ = Link(0).receive()
     try:
+        for path in config.get("shared", ()):
+            os.chmod(path, 0o1777)  # Docker gives a tmpfs the mode of the directory below it
         supervisor = Supervisor(config)
     except OSError as error:
         write_all(
@@ -452,4 +467,9 @@ def main() -> None:
         kill_tree(os.getpid(), Children())
         for path in config.get("remove", ()):
             shutil.rmtree(path, ignore_errors=True)
+        for path in config.get("remove_groups", ()):
+            try:
+                os.rmdir(path)
+            except OSError:
+                pass
         os._exit(0)

@@ -1,19 +1,10 @@
-"""What every back end must do, for authors of back ends to run against their own.
-
-Each case is a function that takes an open sandbox and asserts; `CONFORMANCE` lists them:
-
-    @pytest.mark.parametrize("case", CONFORMANCE, ids=lambda case: case.__name__)
-    def test_conformance(case, sandbox):
-        case(sandbox)
-"""
+"""What every back end must do for a well-behaved caller."""
 
 import hashlib
 import time
-from collections.abc import Callable
 
 from agentbench_sandbox.sandbox import Sandbox
-
-Case = Callable[[Sandbox], None]
+from agentbench_sandbox.testing.case import Case
 
 
 def streams_and_exit_code_are_separate(sandbox: Sandbox) -> None:

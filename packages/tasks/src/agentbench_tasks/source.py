@@ -1,0 +1,172 @@
+"""Where raw files come from: Kaggle, plain addresses, Hugging Face, a folder, a package."""
+
+import os
+import shutil
+import urllib.error
+import urllib.request
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from agentbench_tasks.errors import (
+    ChangedDataError,
+    CredentialsError,
+    MissingExtraError,
+    SourceError,
+)
+from agentbench_tasks.manifest import hash_file
+from agentbench_tasks.recipe import HuggingFaceSource, KaggleSource, UrlSource
+from agentbench_tasks.task import Task
+from agentbench_tasks.unpack import unpack
+
+_TIMEOUT_S = 60
+
+
+def fetch(task: Task, scratch: Path, *, home: Path, raw: Path | None = None) -> Path:
+    """Fill a scratch folder with the task's raw files.
+
+    Downloads are kept in `home/raw` and reused; a download that was cut short is resumed.
+
+    Args:
+        task: The task; its recipe names the source.
+        scratch: Folder to fill; it is thrown away after the preparation.
+        home: The task's folder under the root.
+        raw: A folder to use instead of the source; it is not changed.
+
+    Returns:
+        `scratch`.
+
+    Raises:
+        SourceError: The files cannot be had.
+        CredentialsError: The data host refuses this user.
+        ChangedDataError: A file differs from its recorded checksum.
+    """
+    source = task.recipe.source
+    scratch.mkdir(parents=True)
+    store = home / "raw"
+    if raw is not None:
+        store = raw
+    elif source.provider == "embedded":
+        embedded = import_module("agentbench_tasks.embedded")
+        embedded.write_dataset(source.dataset, scratch)
+        store = scratch
+    elif source.provider == "local":
+        store = Path(source.path)
+    elif source.provider == "kaggle":
+        _kaggle(source, store)
+    elif source.provider == "huggingface":
+        _hugging_face(source, store)
+    else:
+        _urls(source, store)
+    if not store.is_dir():
+        raise SourceError(f"the folder of raw files {store} does not exist")
+    for name, digest in source.sha256.items():
+        if not (store / name).is_file():
+            raise SourceError(f"raw file {name} is missing from {store}")
+        if hash_file(store / name) != digest:
+            raise ChangedDataError(
+                f"{store / name} is not the file that {task.name} version {task.version} was made"
+                f" for: its SHA-256 is not {digest}"
+            )
+    if store != scratch:
+        shutil.copytree(store, scratch, copy_function=_link, dirs_exist_ok=True)
+    bundle = scratch / f"{source.competition}.zip" if source.provider == "kaggle" else None
+    if bundle is not None and bundle.is_file():
+        unpack(bundle, scratch)
+        bundle.unlink()
+    return scratch
+
+
+def _link(source: str, target: str) -> str:
+    """A second name for the same bytes where the disk allows it, else a copy."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+    return target
+
+
+def _kaggle(source: KaggleSource, store: Path) -> None:
+    """Fetch with Kaggle's own client, which finds the user's credentials by itself."""
+    if store.is_dir() and any(store.iterdir()):
+        return
+    try:
+        client: Any = import_module("kagglehub")
+        exceptions: Any = import_module("kagglehub.exceptions")
+    except ImportError:
+        raise MissingExtraError(
+            "fetching from Kaggle needs its client: pip install 'agentbench-tasks[kaggle]'"
+        ) from None
+    page = f"https://www.kaggle.com/competitions/{source.competition}"
+    partial = store.with_name(".raw-partial")
+    try:
+        client.competition_download(source.competition, output_dir=str(partial))
+    except exceptions.KaggleApiHTTPError as error:
+        status = getattr(error.response, "status_code", None)
+        if status == 401:
+            raise CredentialsError(
+                "Kaggle does not know this user: create an API token in your Kaggle settings and"
+                " save it where Kaggle's client looks for it"
+            ) from error
+        if status == 403:
+            raise CredentialsError(
+                f"Kaggle refuses {source.competition}: accept its rules at {page}/rules first"
+            ) from error
+        raise SourceError(f"Kaggle answered {status} for {source.competition}") from error
+    except exceptions.CredentialError as error:
+        raise CredentialsError(str(error)) from error
+    partial.rename(store)
+
+
+def _hugging_face(source: HuggingFaceSource, store: Path) -> None:
+    try:
+        hub: Any = import_module("huggingface_hub")
+    except ImportError:
+        raise MissingExtraError(
+            "fetching from Hugging Face: pip install 'agentbench-tasks[huggingface]'"
+        ) from None
+    for name in source.files:
+        if (store / name).is_file():
+            continue
+        try:
+            hub.hf_hub_download(
+                source.repository,
+                name,
+                repo_type="dataset",
+                revision=source.revision,
+                local_dir=str(store),
+            )
+        except (hub.errors.HfHubHTTPError, OSError) as error:
+            raise SourceError(f"cannot fetch {name} of {source.repository}: {error}") from error
+
+
+def _urls(source: UrlSource, store: Path) -> None:
+    store.mkdir(parents=True, exist_ok=True)
+    for name, url in source.files.items():
+        if not (store / name).is_file():
+            _download(url, store / name)
+
+
+def _download(url: str, target: Path) -> None:
+    """Fetch one file; what an earlier attempt fetched is kept and continued."""
+    if not url.startswith(("https://", "http://")):
+        raise SourceError(f"cannot fetch {url}: only http and https addresses")
+    partial = target.with_name(target.name + ".partial")
+    done = partial.stat().st_size if partial.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})  # noqa: S310 - checked above
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
+            resumed = done > 0 and answer.status == 206
+            with partial.open("ab" if resumed else "wb") as file:
+                shutil.copyfileobj(answer, file)
+            expected = answer.headers.get("Content-Length")
+    except urllib.error.HTTPError as error:
+        if error.code in {401, 403}:
+            raise CredentialsError(f"{url} answered {error.code}: access refused") from error
+        raise SourceError(f"{url} answered {error.code}") from error
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        raise SourceError(f"cannot fetch {url}: {error}") from error
+    size = partial.stat().st_size - (done if resumed else 0)
+    if expected is not None and size != int(expected):
+        raise SourceError(f"{url} was cut short at {size} of {expected} bytes: run again to go on")
+    partial.rename(target)

@@ -1,0 +1,90 @@
+"""Task files: YAML in, a checked task out, and errors that name the file and the field."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+from yaml.constructor import ConstructorError
+
+from agentbench_tasks.errors import TaskFileError
+from agentbench_tasks.task import Task
+
+_ADAPTER: TypeAdapter[Task] = TypeAdapter(Task)
+
+
+def parse_task(record: object, *, file: str | Path = "task") -> Task:
+    """Check a mapping, as read from a task file, and return the task.
+
+    Args:
+        record: What the YAML file holds.
+        file: Name of the file, for the error message.
+
+    Raises:
+        TaskFileError: A field is unknown, missing or has a wrong value.
+    """
+    try:
+        return _ADAPTER.validate_python(record)
+    except ValidationError as error:
+        raise TaskFileError(f"{file}: {'; '.join(_explain(error, record))}") from None
+
+
+def _explain(error: ValidationError, record: object) -> list[str]:
+    """One sentence per problem: the field's path in the file, then what is wrong with it."""
+    sentences: list[str] = []
+    for problem in error.errors(include_url=False):
+        path: list[str] = []
+        here: Any = record
+        for index, step in enumerate(problem["loc"]):
+            if (isinstance(here, dict) and step in here) or isinstance(step, int):
+                here = here[step]  # pyright: ignore[reportUnknownVariableType]
+            elif index < len(problem["loc"]) - 1:
+                continue  # the tag of a union: not a field of the file
+            path.append(str(step))
+        field = ".".join(path)
+        message = problem["msg"].removeprefix("Value error, ")
+        value = problem["input"]
+        shown = f" (got {value!r})" if isinstance(value, str | int | float) else ""
+        sentences.append(f"{'field ' + field + ': ' if field else ''}{message}{shown}")
+    return sentences
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML without arbitrary objects and without silently repeated keys."""
+
+
+def _construct(loader: yaml.CSafeLoader, node: yaml.Node) -> object:
+    construct = cast("Callable[..., object]", loader.construct_object)  # pyright: ignore[reportUnknownMemberType] # untyped stub
+    return construct(node, deep=True)
+
+
+def _mapping(loader: yaml.CSafeLoader, node: yaml.MappingNode) -> dict[object, object]:
+    pairs = cast("list[tuple[yaml.Node, yaml.Node]]", node.value)
+    mapping: dict[object, object] = {}
+    for key_node, value_node in pairs:
+        key = _construct(loader, key_node)
+        if key in mapping:
+            raise ConstructorError(None, None, f"field {key} is given twice", key_node.start_mark)
+        mapping[key] = _construct(loader, value_node)
+    return mapping
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a task file as plain data.
+
+    Raises:
+        TaskFileError: The file cannot be read, is not YAML, or does not hold a mapping.
+    """
+    try:
+        record: object = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 - a safe loader
+    except OSError as error:
+        raise TaskFileError(f"{path}: cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise TaskFileError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(record, dict):
+        raise TaskFileError(f"{path}: expected a mapping of fields, found {type(record).__name__}")
+    return cast("dict[str, Any]", record)
