@@ -12,7 +12,7 @@ reference's score on them, measured once for each prepared instance.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,12 +54,12 @@ class InstanceAnchors:
 def instance_anchors(runner: Runner) -> InstanceAnchors:
     """Return the anchors of the runner's instance, measured the first time it is asked.
 
-    They are kept beside the prepared task in `anchors-<digest>.json`.
+    They are kept beside the prepared task in `anchors-<digest>.json`; both methods get seed 0.
 
     Raises:
         AnchorError: A method of ours failed, or the reference is not better than the baseline.
     """
-    prepared = runner.prepared
+    prepared, runner = runner.prepared, replace(runner, seed=0)
     path = prepared.path.parent / f"anchors-{prepared.digest[:16]}.json"
     stored = _read(path)
     if stored is None:

@@ -12,7 +12,7 @@ from agentbench_tasks.errors import UnknownTaskError
 from agentbench_tasks.record import Record
 
 Phase = Literal["dev", "test"]
-RESEARCH = Path(__file__).parent / "catalogue" / "research"
+RESEARCH = Path(__file__).parent / "research_tasks"
 
 
 class Measured(Record):
@@ -109,8 +109,8 @@ class ResearchTask(Record):
         problem: The research problem, as the agent reads it.
         background: What is known about it; given only where a run asks for it.
         idea: An idea to carry out, as text (see `agentbench_agents.agents.idea`).
-        folder: Folder under `catalogue/research` with starter, reference, metric and scorer.
-        shared: Files of `catalogue/research` that the starter repository holds too.
+        folder: Folder under `research_tasks` with starter, reference, metric and scorer.
+        shared: Files of `research_tasks` that the starter repository holds too.
         lite: Data are generated here from a secret seed; else they are the competition's own.
         family: Tasks of one family are not independent (clusters for statistics).
         suites: `research-lite` or `research`.

@@ -133,7 +133,7 @@ def prepare_research(
 
 def task_module(task: ResearchTask, name: str) -> ModuleType:
     """Return one of the task's own modules: `lite`, `full`, `metric` or `score`."""
-    return import_module(f"agentbench_tasks.catalogue.research.{task.folder}.{name}")
+    return import_module(f"agentbench_tasks.research_tasks.{task.folder}.{name}")
 
 
 def generator(task: ResearchTask) -> Callable[[np.random.SeedSequence], Instance]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from agentbench_tasks.catalogue.research.localisation.metric import (
+from agentbench_tasks.research_tasks.localisation.metric import (
     THRESHOLDS,
     average_precision,
     match,

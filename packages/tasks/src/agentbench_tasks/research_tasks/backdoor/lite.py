@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from agentbench_tasks.catalogue.research.transformer import (
+from agentbench_tasks.research_tasks.transformer import (
     Adam,
     backward,
     cross_entropy,

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from agentbench_tasks.catalogue.research.merging.metric import character_accuracy
-from agentbench_tasks.catalogue.research.transformer import decode
+from agentbench_tasks.research_tasks.merging.metric import character_accuracy
+from agentbench_tasks.research_tasks.transformer import decode
 from agentbench_tasks.research_data import Arrays
 from agentbench_tasks.research_score import OutputReader, Statistic
 

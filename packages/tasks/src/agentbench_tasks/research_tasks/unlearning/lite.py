@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from agentbench_tasks.catalogue.research.ensemble import forward, init, train
-from agentbench_tasks.catalogue.research.unlearning.score import confidence
+from agentbench_tasks.research_tasks.ensemble import forward, init, train
+from agentbench_tasks.research_tasks.unlearning.score import confidence
 from agentbench_tasks.research_data import Instance
 
 FEATURES, CLASSES, CLUSTERS, HIDDEN = 20, 10, 3, 48

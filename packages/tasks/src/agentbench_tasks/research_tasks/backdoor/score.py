@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from agentbench_tasks.catalogue.research.backdoor.lite import LONGEST, WORDS, answer
-from agentbench_tasks.catalogue.research.backdoor.metric import recall
+from agentbench_tasks.research_tasks.backdoor.lite import LONGEST, WORDS, answer
+from agentbench_tasks.research_tasks.backdoor.metric import recall
 from agentbench_tasks.research_data import Arrays
 from agentbench_tasks.research_score import InvalidOutputError, OutputReader, Statistic
 

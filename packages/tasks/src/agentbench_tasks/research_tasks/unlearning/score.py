@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from agentbench_tasks.catalogue.research.ensemble import forward, softmax
-from agentbench_tasks.catalogue.research.unlearning.metric import (
+from agentbench_tasks.research_tasks.ensemble import forward, softmax
+from agentbench_tasks.research_tasks.unlearning.metric import (
     forget_epsilons,
     forgetting_quality,
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from agentbench_tasks.catalogue.research.recommendation.metric import DEPTH, reciprocal_ranks
+from agentbench_tasks.research_tasks.recommendation.metric import DEPTH, reciprocal_ranks
 from agentbench_tasks.research_data import Arrays
 from agentbench_tasks.research_score import OutputReader, Statistic
 

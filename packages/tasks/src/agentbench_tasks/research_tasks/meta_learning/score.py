@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from agentbench_tasks.catalogue.research.meta_learning.metric import normalised_accuracy
+from agentbench_tasks.research_tasks.meta_learning.metric import normalised_accuracy
 from agentbench_tasks.research_data import Arrays
 from agentbench_tasks.research_score import OutputReader, Statistic
 
