@@ -422,7 +422,7 @@ def test_what_is_done_to_other_files_is_ignored_and_reported(
 REFUSED = {
     "no methods": ("rm -r methods", "cannot be read"),
     "methods is a file": ("rm -r methods; echo > methods", "no folder"),
-    "methods too large": ("head -c 2000000 /dev/zero > methods/big.py", "2000"),
+    "methods too large": ("head -c 2000000 /dev/zero > methods/big.py", "bytes in all"),
     "methods enormous": ("head -c 20000000 /dev/zero > methods/big.py", "cannot be read"),
     "too many files": ("for i in $(seq 300); do echo > methods/m$i.py; done", "302 files"),
 }

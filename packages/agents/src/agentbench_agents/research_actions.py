@@ -51,6 +51,30 @@ class WriteFile(Action):
         return _research(episode).write_file(self.path, self.content)
 
 
+class AppendFile(Action):
+    """Append text to a file, which is made if it is not there."""
+
+    name = "append_file"
+    path: str = Field(min_length=1, max_length=1000, description="file")
+    content: str = Field(description="text to append")
+
+    def apply(self, episode: "Episode") -> "Outcome":
+        """Append in the sandbox."""
+        return _research(episode).append_file(self.path, self.content)
+
+
+class CopyFile(Action):
+    """Copy a file."""
+
+    name = "copy_file"
+    source: str = Field(min_length=1, max_length=1000, description="file")
+    destination: str = Field(min_length=1, max_length=1000, description="where the copy goes")
+
+    def apply(self, episode: "Episode") -> "Outcome":
+        """Copy in the sandbox."""
+        return _research(episode).copy_file(self.source, self.destination)
+
+
 class EditFile(Action):
     """Replace a piece of text that occurs exactly once in a file."""
 
@@ -95,6 +119,8 @@ RESEARCH_ACTIONS: tuple[type[Action], ...] = (
     ListFiles,
     ReadFile,
     WriteFile,
+    AppendFile,
+    CopyFile,
     EditFile,
     RunScript,
     RunDev,

@@ -150,6 +150,16 @@ class ResearchEpisode:
             return Outcome(text=f"{path} cannot be written: {error}", status="failed")
         return Outcome(text=f"{path} was written ({len(content.splitlines())} lines).")
 
+    def append_file(self, path: str, content: str) -> Outcome:
+        """Append to a file in the sandbox."""
+        return self._command(
+            ["tee", "-a", "--", path], timeout_s=30, stdin=content.encode("utf-8", "surrogatepass")
+        )
+
+    def copy_file(self, source: str, destination: str) -> Outcome:
+        """Copy a file in the sandbox."""
+        return self._command(["cp", "--", source, destination], timeout_s=30)
+
     def edit_file(self, path: str, old: str, new: str) -> Outcome:
         """Replace a piece of text that occurs once."""
         data = self._read(path)
@@ -164,9 +174,7 @@ class ResearchEpisode:
 
     def run_script(self, path: str, arguments: Sequence[str]) -> Outcome:
         """Run a script in the agent's sandbox."""
-        if "\0" in path or any("\0" in a for a in arguments):
-            return Outcome(text="an argument cannot hold a NUL", status="invalid_action")
-        return self._command(["python", "--", path, *arguments], timeout_s=_SCRIPT_S)
+        return self._command(["python", path, *arguments], timeout_s=_SCRIPT_S)
 
     def clear_workspace(self) -> Outcome:
         """Give the agent a fresh sandbox with the pristine repository."""
@@ -326,10 +334,12 @@ class ResearchEpisode:
         except (SandboxError, OSError, ValueError) as error:
             return Outcome(text=f"{path} cannot be read: {error}", status="failed")
 
-    def _command(self, argv: Sequence[str], *, timeout_s: float) -> Outcome:
+    def _command(self, argv: Sequence[str], *, timeout_s: float, stdin: bytes = b"") -> Outcome:
+        if any("\0" in word for word in argv):
+            return Outcome(text="an argument cannot hold a NUL", status="invalid_action")
         left = self.spend.remaining_s()
         limit = timeout_s if left is None else max(1.0, min(timeout_s, left))
         sandbox = self.workspace.sandbox
-        result = sandbox.exec(argv, timeout_s=limit, cwd=sandbox.workdir)
+        result = sandbox.exec(argv, timeout_s=limit, stdin=stdin, cwd=sandbox.workdir)
         run = CodeRun(stage="run", result=result, submission=None, timeout_s=limit)
         return Outcome(text=say.code_output(run), status="ok" if run.ok else "failed")

@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from agentbench_tasks.errors import ChangedDataError, PreparationError, SourceError
 from agentbench_tasks.prepare import default_root
@@ -146,7 +147,9 @@ def _write_instance(
 ) -> dict[str, Any]:
     if task.lite:
         drawn = secrets.randbits(128) if seed is None else seed
-        instance = generator(task)(np.random.SeedSequence(drawn))
+        # One thread: the same sums on every machine, and small matrices are faster so.
+        with threadpool_limits(1):
+            instance = generator(task)(np.random.SeedSequence(drawn))
     else:
         if raw is None or not raw.is_dir():
             raise SourceError(

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.lib.format as npy
+from threadpoolctl import threadpool_limits
 
 from agentbench_tasks.errors import TasksError
 from agentbench_tasks.research import Phase
@@ -104,7 +105,8 @@ def score_outputs(prepared: PreparedResearch, phase: Phase, outputs: Path) -> Ev
     inputs = read_arrays(prepared.inputs(phase))
     read = OutputReader(outputs, max_bytes=prepared.task.resources.output_mib << 20)
     score: Callable[..., Statistic] = task_module(prepared.task, "score").statistic
-    evaluation = evaluate(score(labels=labels, inputs=inputs, read=read))
+    with threadpool_limits(1):
+        evaluation = evaluate(score(labels=labels, inputs=inputs, read=read))
     if not all(map(math.isfinite, (evaluation.value, *evaluation.replicates))):
         raise InvalidOutputError(f"the score is {evaluation.value}: the outputs are degenerate")
     return evaluation
