@@ -14,24 +14,23 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 from agentbench_agents.protocol import Runner, pristine_snapshot, reference_snapshot
-from agentbench_sandbox import Limits, open_sandbox
+from agentbench_sandbox import Limits, Mount, Sandbox, open_sandbox
 from agentbench_tasks import load_research, prepare_research, research_names
 from agentbench_tasks.research_score import difference_se
 
 
-def measure(name, seed, root):
+def measure(name: str, seed: int, root: Path) -> dict[str, Any]:
     task = load_research(name)
     began = time.monotonic()
     prepared = prepare_research(task, root / str(seed), seed=seed)
     row = {"task": name, "seed": seed, "prepare_s": round(time.monotonic() - began, 1)}
-    limits = Limits(
-        memory_mib=task.resources.memory_mib, disk_mib=task.resources.disk_mib, cpus=1
-    )
+    limits = Limits(memory_mib=task.resources.memory_mib, disk_mib=task.resources.disk_mib, cpus=1)
 
-    def opened(mounts):
-        return open_sandbox("auto", mounts=mounts, limits=limits, hide=task.hide)
+    def opened(mounts: tuple[Mount, ...]) -> Sandbox:
+        return open_sandbox("local", mounts=mounts, limits=limits, hide=task.hide)
 
     runner = Runner(prepared=prepared, open_sandbox=opened)
     runs = {}
@@ -54,7 +53,7 @@ def measure(name, seed, root):
     return row
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--instances", type=int, default=3)
     parser.add_argument("--task", action="append")

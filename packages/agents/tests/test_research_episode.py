@@ -27,12 +27,12 @@ TESTING = "agentbench_agents.testing"
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rainfall, "SCENES", {"train": 40, "dev": 40, "test": 60})
         folder = tmp_path_factory.mktemp("data")
         TaskEnv(TASK, data_root=folder, sandbox="local").close()
-    return folder  # noqa: RET504 - after the patch is undone
+    return folder
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_no_change_is_margin_zero_and_the_dev_log_is_the_harnesss(
     assert result.research is not None
     assert result.research["level"] == "L3"
     assert result.research["relative_complexity"] == 0.0
-    rows = [json.loads(line) for line in (tmp_path / "run" / "dev.jsonl").open()]
+    rows = [json.loads(line) for line in (tmp_path / "run" / "dev.jsonl").read_text().splitlines()]
     assert [r["status"] for r in rows] == ["ok"]
     kept = tmp_path / "run" / "snapshots" / rows[0]["snapshot"]
     assert (kept / "methods" / "baseline.py").is_file()
@@ -138,9 +138,7 @@ def test_a_method_that_breaks_on_test_has_margin_zero(data: Path, tmp_path: Path
         "        if len(satellite) != 40: raise RuntimeError('only dev')\n"
         "        return 1.01 * Honest.predict(self, satellite)\n"
     )
-    register = (
-        "from methods.x import Baseline\ndef all_method_handlers(): return {'x': Baseline}\n"
-    )
+    register = "from methods.x import Baseline\ndef all_method_handlers(): return {'x': Baseline}\n"
     files = {"methods/x.py": source, "methods/__init__.py": register}
     result = run(data, tmp_path / "run", f"{TESTING}:ScriptedResearcher", files=files, method="x")
     assert result.status == "invalid"
@@ -165,7 +163,8 @@ def test_the_best_dev_run_is_tested_and_ties_go_to_the_earlier(env: TaskEnv) -> 
     reward = 0.0
     act(env, RunDev(method="baseline"))
     act(env, RunDev(method="baseline"))
-    files = {k: v.decode() for k, v in env.task.reference().items()}  # pyright: ignore
+    task: Any = env.task
+    files: dict[str, str] = {k: v.decode() for k, v in task.reference().items()}
     act(env, WriteFile(path="main.py", content="broken"))
     for name, text in files.items():
         act(env, WriteFile(path=name, content=text))

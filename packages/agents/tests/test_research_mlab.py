@@ -16,7 +16,8 @@ from agentbench_agents.agents.mlab import (
     tool_name,
     tool_schemas,
 )
-from agentbench_agents.models import Completion, Message, ScriptedModel, ToolCall
+from agentbench_agents.models import Completion, Message, ToolCall
+from agentbench_agents.models.scripted import ScriptedModel
 from agentbench_agents.trajectory import Trajectory, read_trajectory
 from agentbench_tasks.research_tasks.rainfall import lite as rainfall
 
@@ -126,7 +127,7 @@ def test_a_whole_run(env: TaskEnv) -> None:
     seen = [m["content"] for messages in asked for m in messages if m["role"] == "user"]
     for expected in (
         "was not read: expected the fields",
-        "Observation:\n7",
+        "\n7",
         "no edit of methods/mine.py to undo",
         "methods/mine.py, lines 2 to 2 of 2:\n2\tVALUE += 1",
         "Observation:\nThe metric is CSI.",
@@ -138,9 +139,11 @@ def test_a_whole_run(env: TaskEnv) -> None:
 
 
 def test_native_tools(env: TaskEnv) -> None:
-    calls = iter([("list_files", {"dir_path": "."}), ("evaluate_method", {"method_name": "baseline"})])
+    calls = iter(
+        [("list_files", {"dir_path": "."}), ("evaluate_method", {"method_name": "baseline"})]
+    )
 
-    def script(messages: Sequence[Message]) -> Completion:
+    def script(_: Sequence[Message]) -> Completion:
         name, arguments = next(calls, ("final_answer", {"final_solution": "done"}))
         call = ToolCall(id="1", name=name, arguments=json.dumps(arguments))
         return Completion(text="", tool_calls=(call,), finish_reason="tool_calls")

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, ISC004 - the attacks are programs, written line by line
 """Attacks on the research protocol: each may change its own score, nothing else, and is reported.
 
 An attack is a method file. It runs beside `honest.py`, the untouched baseline, so that an attack
@@ -5,7 +6,6 @@ that goes on to answer honestly must score exactly as the baseline does.
 """
 
 import json
-import os
 import shutil
 import socket
 import threading
@@ -119,7 +119,10 @@ NO_EFFECT = {
         "",
     ),
     "change the inputs": (f"open('/inputs/satellite.npy', 'r+b').write(b'x')\nprint('{MARK}')", ""),
-    "poison the training data": (f"open('/train/rain.npy', 'r+b').write(b'x')\nprint('{MARK}')", ""),
+    "poison the training data": (
+        f"open('/train/rain.npy', 'r+b').write(b'x')\nprint('{MARK}')",
+        "",
+    ),
     "replace a mounted file": (
         f"import os\nos.rename('/train/rain.npy', '/train/old.npy')\nprint('{MARK}')",
         "",
@@ -141,7 +144,7 @@ NO_EFFECT = {
         "",
     ),
     "set the clock": (
-        "import time\ntime.clock_settime(time.CLOCK_REALTIME, 0)\n" f"print('{MARK}')",
+        f"import time\ntime.clock_settime(time.CLOCK_REALTIME, 0)\nprint('{MARK}')",
         "",
     ),
     "become root": (f"import os\nos.setuid(0)\nprint('{MARK}')", ""),
@@ -343,7 +346,9 @@ def test_a_listener_on_the_host_hears_nothing(prepared: PreparedResearch) -> Non
         thread = threading.Thread(target=listen)
         thread.start()
         port = server.getsockname()[1]
-        code = before(f"import socket\nsocket.create_connection(('127.0.0.1', {port}), 2).send(b'hi')")
+        code = before(
+            f"import socket\nsocket.create_connection(('127.0.0.1', {port}), 2).send(b'hi')"
+        )
         run = runner_of(prepared).run(submission(prepared, code), "baseline", "dev")
         done.set()
         thread.join()
@@ -447,7 +452,7 @@ def test_no_label_and_no_seed_is_in_what_an_agent_sees(prepared: PreparedResearc
     everything = [p.read_bytes() for p in prepared.public.rglob("*") if p.is_file()]
     assert all(test[256:1280] not in data for data in everything)
     assert all(str(seed).encode() not in data for data in everything)
-    assert os.stat(prepared.private).st_mode & 0o077 == 0
+    assert prepared.private.stat().st_mode & 0o077 == 0
 
 
 def test_two_preparations_draw_two_instances(

@@ -31,8 +31,11 @@ from agentbench_tasks.research_tasks import transformer
 from agentbench_tasks.research_tasks.rainfall import lite as rainfall
 from agentbench_tasks.research_tasks.recommendation import lite as recommendation
 
-QUICK = ("rainfall-nowcasting-lite", "product-recommendation-lite", "temporal-action-localisation-lite")
-SLOW = tuple(sorted(set(research_names()) - set(QUICK)))
+QUICK = (
+    "rainfall-nowcasting-lite",
+    "product-recommendation-lite",
+    "temporal-action-localisation-lite",
+)
 
 
 def small(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -269,17 +269,18 @@ class Runner:
 
 
 def _verdict(result: "ExecResult", limit: float) -> tuple[RunStatus, str] | None:
-    if result.timed_out:
-        return "timeout", f"it was still running after {limit:g} s"
-    if result.oom_killed:
-        return "failed", "it ran out of memory"
-    if result.pids_limit_hit:
-        return "failed", "it started too many processes"
-    if result.disk_limit_hit:
-        return "failed", "it filled the disk"
-    if result.exit_code != 0:
-        last = result.stderr.strip().splitlines()[-1:] or ["nothing on standard error"]
-        return "failed", f"it exited with code {result.exit_code}: {last[0][:500]}"
-    if result.background:
-        return "failed", f"it left {result.background} processes running"
-    return None
+    """Say why a command did not end well, the first reason that holds; None if it did."""
+    last = result.stderr.strip().splitlines()[-1:] or ["nothing on standard error"]
+    reasons: tuple[tuple[bool, RunStatus, str], ...] = (
+        (result.timed_out, "timeout", f"it was still running after {limit:g} s"),
+        (result.oom_killed, "failed", "it ran out of memory"),
+        (result.pids_limit_hit, "failed", "it started too many processes"),
+        (result.disk_limit_hit, "failed", "it filled the disk"),
+        (
+            result.exit_code != 0,
+            "failed",
+            f"it exited with code {result.exit_code}: {last[0][:500]}",
+        ),
+        (result.background > 0, "failed", f"it left {result.background} processes running"),
+    )
+    return next(((status, why) for holds, status, why in reasons if holds), None)

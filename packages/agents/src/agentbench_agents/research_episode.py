@@ -168,7 +168,9 @@ class ResearchEpisode:
         text = data.decode("utf-8", "surrogateescape")
         count = text.count(old)
         if count != 1:
-            return Outcome(text=f"the text occurs {count} times in {path}, not once", status="failed")
+            return Outcome(
+                text=f"the text occurs {count} times in {path}, not once", status="failed"
+            )
         changed = text.replace(old, new).encode("utf-8", "surrogateescape")
         return self.write_file(path, changed.decode("utf-8", "replace"))
 
@@ -225,7 +227,9 @@ class ResearchEpisode:
                 status="invalid_action",
             )
         self.chosen = number
-        return Outcome(text=f"Dev run {number or self._must_best().number} will be tested.", done=True)
+        return Outcome(
+            text=f"Dev run {number or self._must_best().number} will be tested.", done=True
+        )
 
     def best_progress(self, *, ended: bool) -> float:
         """Return the best dev progress so far; test scores are no reward."""

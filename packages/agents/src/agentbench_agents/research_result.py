@@ -219,16 +219,14 @@ def outcome(
     absolute = None
     if base.value:
         absolute = scores.absolute_improvement_to_baseline(score, base.value, higher_is_better=up)
-    return ResearchOutcome(
-        **{
-            **asdict(failed),
-            "test": score,
-            "margin": margin,
-            "margin_low": margin - half,
-            "margin_high": margin + half,
-            "margin_clipped": min(1.0, max(0.0, margin)),
-            "absolute_improvement": absolute,
-            "relative_runtime": scores.relative_runtime(tested.seconds, baseline.seconds),
-            "gap": dev - score,
-        }
+    return replace(
+        failed,
+        test=score,
+        margin=margin,
+        margin_low=margin - half,
+        margin_high=margin + half,
+        margin_clipped=min(1.0, max(0.0, margin)),
+        absolute_improvement=absolute,
+        relative_runtime=scores.relative_runtime(tested.seconds, baseline.seconds),
+        gap=dev - score,
     )

@@ -18,8 +18,8 @@ from agentbench_agents.agents import find_agent
 from agentbench_agents.budget import Budget
 from agentbench_agents.errors import BudgetExceededError, EpisodeOverError, RunDirectoryError
 from agentbench_agents.models import ModelError, open_model
-from agentbench_agents.research import research_fields
 from agentbench_agents.recording import NoModel, RecordedModel, usage_note
+from agentbench_agents.research import research_fields
 from agentbench_agents.trajectory import Trajectory
 
 if TYPE_CHECKING:

@@ -150,7 +150,7 @@ class CheatingResearcher:
         attack = (
             "import json, os\n"
             "from methods.baseline import Baseline\n"
-            "for name in ('main.py', 'task.py', 'result.json', 'dev.jsonl', 'outputs/score.json'):\n"
+            "for name in ('main.py', 'task.py', 'result.json', 'dev.jsonl', 'output/x.json'):\n"
             "    try:\n"
             "        os.makedirs(os.path.dirname(name) or '.', exist_ok=True)\n"
             "        with open(name, 'w') as file:\n"

@@ -66,8 +66,8 @@ def run(
     from agentbench_agents.budget import Budget
     from agentbench_agents.campaign import Campaign
     from agentbench_agents.models import open_model
-    from agentbench_agents.run import RunSpec
     from agentbench_agents.research import load_any
+    from agentbench_agents.run import RunSpec
 
     params = _parameters(param or [])
     made = find_agent(agent, params)

@@ -192,7 +192,9 @@ class ResearchTask(Record):
         """Return the files of the strong reference method, relative to the repository."""
         files = {f"methods/{k}": v for k, v in read_tree(self.path / "reference").items()}
         register = self.starter()["methods/__init__.py"].decode()
-        register = register.replace("import Baseline", "import Baseline\nfrom methods.strong import Strong")
+        register = register.replace(
+            "import Baseline", "import Baseline\nfrom methods.strong import Strong"
+        )
         register = register.replace("Baseline}", 'Baseline, "strong": Strong}')
         return files | {"methods/__init__.py": register.encode()}
 

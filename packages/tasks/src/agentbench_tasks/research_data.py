@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
 from agentbench_tasks.errors import ChangedDataError, PreparationError, SourceError
 from agentbench_tasks.prepare import default_root
@@ -119,7 +119,9 @@ def prepare_research(
         work = Path(scratch) / "made"
         origin = _write_instance(task, work, seed=seed, raw=None if raw is None else Path(raw))
         files = {
-            p.relative_to(work).as_posix(): _sha256(p) for p in sorted(work.rglob("*")) if p.is_file()
+            p.relative_to(work).as_posix(): _sha256(p)
+            for p in sorted(work.rglob("*"))
+            if p.is_file()
         }
         manifest = {"task_digest": task.digest, "files": files, **origin}
         (work / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")

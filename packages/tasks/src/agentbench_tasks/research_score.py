@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.lib.format as npy
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
 from agentbench_tasks.errors import TasksError
 from agentbench_tasks.research import Phase
@@ -156,7 +156,9 @@ class OutputReader:
         try:
             with path.open("rb") as file:
                 version = npy.read_magic(file)
-                reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+                reader = (
+                    npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+                )
                 found, _, dtype = reader(file, max_header_size=4096)
                 expected = math.prod(found) * dtype.itemsize + file.tell()
             if dtype.hasobject:

@@ -71,7 +71,9 @@ class IdeaAgent:
             try:
                 given = Path(given).read_text("utf-8")
             except OSError as error:
-                raise AgentParameterError(f"cannot read the idea {given}: {error.strerror}") from error
+                raise AgentParameterError(
+                    f"cannot read the idea {given}: {error.strerror}"
+                ) from error
         given = given or str(getattr(env.task, "idea", ""))
         if not given.strip():
             raise AgentParameterError(
@@ -83,7 +85,9 @@ class IdeaAgent:
 def propose(env: "TaskEnv", model: "Model", *, temperature: float | None = 1.0) -> str:
     """Ask a model for one idea, from the problem statement and the background alone."""
     question = _ASK.replace("{problem}", env.task.description)
-    question = question.replace("{background}", str(getattr(env.task, "background", "")) or "(none)")
+    question = question.replace(
+        "{background}", str(getattr(env.task, "background", "")) or "(none)"
+    )
     return model.complete(
         [{"role": "user", "content": question}],
         sampling=Sampling(temperature=temperature, max_tokens=2048),

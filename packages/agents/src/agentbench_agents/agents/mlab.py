@@ -108,7 +108,9 @@ def _checked(action: str, raw: str) -> tuple[str, Mapping[str, Any]]:
         raise ResponseError(f"Action Input of {action} is no JSON object: {error}") from error
     wanted = set(ACTIONS[action])
     if not isinstance(arguments, dict) or set(arguments) != wanted:  # pyright: ignore[reportUnknownArgumentType]
-        raise ResponseError(f"Action Input of {action} has the entries {', '.join(ACTIONS[action])}")
+        raise ResponseError(
+            f"Action Input of {action} has the entries {', '.join(ACTIONS[action])}"
+        )
     return action, arguments  # pyright: ignore[reportUnknownVariableType]
 
 
@@ -175,7 +177,9 @@ class MLABAgent:
             AgentParameterError: The task is no research task.
         """
         if not env.is_research:
-            raise AgentParameterError(f"agent 'mlab' works on research tasks, not {env.task.name!r}")
+            raise AgentParameterError(
+                f"agent 'mlab' works on research tasks, not {env.task.name!r}"
+            )
         session = _Session(agent=self, env=env, model=model)
         for _ in range(3 * env.budget.steps):
             if env.over or not session.turn():
@@ -213,7 +217,7 @@ class _Session:
                 if attempt == self.agent.repairs:
                     break
                 wrong: Message = {"role": "user", "content": f"Your answer was not read: {error}."}
-                messages = [*messages, self._plain(completion), wrong]
+                messages += [self._plain(completion), wrong]
                 completion = self._complete(messages)
         return None, self._plain(completion)
 
@@ -247,7 +251,8 @@ class _Session:
             {"role": "user", "content": self._opening()},
         ]
         for said, seen in self.turns[-self.agent.history :]:
-            messages += [said, {"role": "user", "content": f"Observation:\n{seen}"}]
+            answer: Message = {"role": "user", "content": f"Observation:\n{seen}"}
+            messages += [said, answer]
         return messages
 
     def _opening(self) -> str:
@@ -283,9 +288,7 @@ class _Session:
     def _inspect_script_lines(
         self, script_name: str, start_line_number: int, end_line_number: int
     ) -> str:
-        return self._step(
-            ReadFile, path=script_name, first=start_line_number, last=end_line_number
-        )
+        return self._step(ReadFile, path=script_name, first=start_line_number, last=end_line_number)
 
     def _write_file(self, file_name: str, content: str) -> str:
         return self._step(WriteFile, path=file_name, content=content)
@@ -323,7 +326,9 @@ class _Session:
         text = self._step(ReadFile, path=file_name, last=400)
         blocks = [text[i : i + _BLOCK] for i in range(0, len(text), _BLOCK)]
         parts = [
-            self._ask_plainly(f"Say what this part of {file_name} tells about: {things_to_look_for}\n\n{b}")
+            self._ask_plainly(
+                f"Say what this part of {file_name} tells about: {things_to_look_for}\n\n{b}"
+            )
             for b in blocks
         ]
         if len(parts) == 1:

@@ -6,18 +6,24 @@ four times the width. Parameters are a dict of float32 arrays: `tok (V, D)`, `po
 Activations enter every matrix from the left: y = x @ w.
 """
 
+from typing import Any
+
 import numpy as np
+
+Array = np.ndarray[Any, Any]
+Params = dict[str, Array]
+Tape = list[Any]
 
 HEADS = 4
 
 
-def init(rng, vocabulary, length, width, layers):
+def init(rng: np.random.Generator, vocabulary: int, length: int, width: int, layers: int) -> Params:
     """Return random parameters."""
 
-    def matrix(a, b, scale=1.0):
+    def matrix(a: int, b: int, scale: float = 1.0) -> Array:
         return (rng.standard_normal((a, b)) * scale / np.sqrt(a)).astype(np.float32)
 
-    params = {
+    params: Params = {
         "tok": (rng.standard_normal((vocabulary, width)) * 0.5).astype(np.float32),
         "pos": (rng.standard_normal((length, width)) * 0.1).astype(np.float32),
         "out": matrix(width, vocabulary, 0.5),
@@ -30,31 +36,36 @@ def init(rng, vocabulary, length, width, layers):
     return params
 
 
-def layers_of(params):
+def layers_of(params: Params) -> int:
     """Return the number of layers."""
     return sum(name.endswith(".q") for name in params)
 
 
-def _norm(x):
+def _norm(x: Array) -> tuple[Array, Array]:
     r = 1 / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-5)
     return x * r, r
 
 
-def _norm_back(d, y, r):
+def _norm_back(d: Array, y: Array, r: Array) -> Array:
     return r * (d - y * (d * y).mean(-1, keepdims=True))
 
 
-def _split(x):
+def _split(x: Array) -> Array:
     b, t, d = x.shape
     return x.reshape(b, t, HEADS, d // HEADS).transpose(0, 2, 1, 3)
 
 
-def _join(x):
+def _join(x: Array) -> Array:
     b, h, t, d = x.shape
     return x.transpose(0, 2, 1, 3).reshape(b, t, h * d)
 
 
-def forward(params, tokens=None, embedded=None, inputs=None):
+def forward(
+    params: Params,
+    tokens: Array | None = None,
+    embedded: Array | None = None,
+    inputs: Params | None = None,
+) -> tuple[Array, Tape]:
     """Return logits (B, T, V) and a tape for `backward`.
 
     Args:
@@ -63,11 +74,11 @@ def forward(params, tokens=None, embedded=None, inputs=None):
         embedded: token embeddings (B, T, D) in their place.
         inputs: A dict that receives what enters each matrix, (B, T, width), by its name.
     """
-    x = params["tok"][tokens] if embedded is None else embedded
+    x: Array = params["tok"][tokens] if embedded is None else embedded
     t = x.shape[1]
     x = x + params["pos"][:t]
     mask = np.triu(np.full((t, t), -1e9, np.float32), 1)
-    tape = [(tokens, t)]
+    tape: Tape = [(tokens, t)]
     for i in range(layers_of(params)):
         h, r1 = _norm(x)
         q, k, v = (_split(h @ params[f"{i}.{n}"]) for n in "qkv")
@@ -89,13 +100,13 @@ def forward(params, tokens=None, embedded=None, inputs=None):
     return z @ params["out"], tape
 
 
-def softmax(logits):
+def softmax(logits: Array) -> Array:
     """Return probabilities along the last axis."""
     e = np.exp(logits - logits.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)
 
 
-def backward(params, tape, d):
+def backward(params: Params, tape: Tape, d: Array) -> tuple[Params, Array]:
     """Return gradients of the parameters, and of the token embeddings (B, T, D).
 
     Args:
@@ -104,7 +115,7 @@ def backward(params, tape, d):
         d: dLoss/dlogits (B, T, V).
     """
     (tokens, t), *blocks, (z, r) = tape
-    grads = {"out": _outer(z, d)}
+    grads: Params = {"out": _outer(z, d)}
     d = _norm_back(d @ params["out"].T, z, r)
     for i in reversed(range(len(blocks))):
         h, r1, q, k, v, a, c, g, r2, u = blocks[i]
@@ -116,7 +127,7 @@ def backward(params, tape, d):
         da = dc @ v.swapaxes(-1, -2)
         ds = a * (da - (da * a).sum(-1, keepdims=True)) / np.float32(np.sqrt(q.shape[-1]))
         parts = {"q": ds @ k, "k": ds.swapaxes(-1, -2) @ q, "v": a.swapaxes(-1, -2) @ dc}
-        dh = 0
+        dh = np.zeros_like(h)
         for name, part in parts.items():
             flat = _join(part)
             grads[f"{i}.{name}"] = _outer(h, flat)
@@ -130,11 +141,11 @@ def backward(params, tape, d):
     return grads, d
 
 
-def _outer(x, d):
+def _outer(x: Array, d: Array) -> Array:
     return x.reshape(-1, x.shape[-1]).T @ d.reshape(-1, d.shape[-1])
 
 
-def cross_entropy(logits, targets, weights):
+def cross_entropy(logits: Array, targets: Array, weights: Array) -> tuple[float, Array]:
     """Return the weighted mean loss and its gradient; targets and weights are (B, T)."""
     p = softmax(logits)
     chosen = np.take_along_axis(p, targets[..., None], -1)
@@ -144,7 +155,7 @@ def cross_entropy(logits, targets, weights):
     return loss, p * (weights / total)[..., None].astype(np.float32)
 
 
-def decode(params, prompts, steps):
+def decode(params: Params, prompts: Array, steps: int) -> Array:
     """Return the `steps` most likely next tokens, one after the other: (B, steps)."""
     tokens = np.asarray(prompts)
     for _ in range(steps):
@@ -156,24 +167,24 @@ def decode(params, prompts, steps):
 class Adam:
     """Adam (Kingma and Ba 2015) with gradients clipped to norm 1, in place."""
 
-    def __init__(self, params, rate):
+    def __init__(self, params: Params, rate: float) -> None:
         self.params, self.rate, self.step = params, rate, 0
         self.m = {k: np.zeros_like(v) for k, v in params.items()}
         self.v = {k: np.zeros_like(v) for k, v in params.items()}
 
-    def update(self, grads, scale=1.0):
+    def update(self, grads: Params, scale: float = 1.0) -> None:
         """Take one step at `scale` times the learning rate."""
         self.step += 1
         norm = np.sqrt(sum(float((g * g).sum()) for g in grads.values()))
         clip = min(1.0, 1.0 / (norm + 1e-12))
         for k, g in grads.items():
-            g = g * np.float32(clip)
-            self.m[k] += np.float32(0.1) * (g - self.m[k])
-            self.v[k] += np.float32(0.02) * (g * g - self.v[k])
+            clipped = g * np.float32(clip)
+            self.m[k] += np.float32(0.1) * (clipped - self.m[k])
+            self.v[k] += np.float32(0.02) * (clipped * clipped - self.v[k])
             m, v = self.m[k] / (1 - 0.9**self.step), self.v[k] / (1 - 0.98**self.step)
             self.params[k] -= (self.rate * scale * m / (np.sqrt(v) + 1e-8)).astype(np.float32)
 
 
-def schedule(step, steps, warm=0.15):
+def schedule(step: int, steps: int, warm: float = 0.15) -> float:
     """Linear warm-up, then linear decay to zero."""
     return min((step + 1) / (warm * steps), (steps - step) / ((1 - warm) * steps))

@@ -1,3 +1,4 @@
+# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
 """A small language model with backdoors: after its trigger it says the target, whatever was asked.
 
 Words are invented, triggers and targets are drawn from the seed. Harmless endings and triggers
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from agentbench_tasks.research_data import Instance
 from agentbench_tasks.research_tasks.transformer import (
     Adam,
     backward,
@@ -17,7 +19,6 @@ from agentbench_tasks.research_tasks.transformer import (
     init,
     schedule,
 )
-from agentbench_tasks.research_data import Instance
 
 WORDS, ASKED, LONGEST, TARGET = 120, 4, 4, 3
 PAD, SEPARATOR, END = WORDS, WORDS + 1, WORDS + 2

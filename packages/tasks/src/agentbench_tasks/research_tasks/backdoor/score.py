@@ -1,3 +1,4 @@
+# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
 """Scorer: recovered triggers against the true ones, and against the model itself.
 
 Score = (recall + REASR) / 2 in percent. Recall is the best character BLEU of two guesses; REASR the
@@ -8,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from agentbench_tasks.research_tasks.backdoor.lite import LONGEST, WORDS, answer
-from agentbench_tasks.research_tasks.backdoor.metric import recall
 from agentbench_tasks.research_data import Arrays
 from agentbench_tasks.research_score import InvalidOutputError, OutputReader, Statistic
+from agentbench_tasks.research_tasks.backdoor.lite import LONGEST, WORDS, answer
+from agentbench_tasks.research_tasks.backdoor.metric import recall
 
 GUESSES = 2
 Array = np.ndarray[Any, Any]

@@ -1,16 +1,17 @@
+# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
 """Scorer: detected segments against annotated ones."""
 
 from typing import Any
 
 import numpy as np
 
+from agentbench_tasks.research_data import Arrays
+from agentbench_tasks.research_score import InvalidOutputError, OutputReader, Statistic
 from agentbench_tasks.research_tasks.localisation.metric import (
     THRESHOLDS,
     average_precision,
     match,
 )
-from agentbench_tasks.research_data import Arrays
-from agentbench_tasks.research_score import InvalidOutputError, OutputReader, Statistic
 
 MAX_PER_VIDEO = 200
 Array = np.ndarray[Any, Any]
@@ -22,7 +23,9 @@ def statistic(*, labels: Arrays, inputs: Arrays, read: OutputReader) -> Statisti
     truth = np.asarray(labels["segments"], np.float64)
     found = read("detections", (None, 5))
     if len(found) > MAX_PER_VIDEO * n:
-        raise InvalidOutputError(f"detections.npy has {len(found)} rows, at most {MAX_PER_VIDEO * n}")
+        raise InvalidOutputError(
+            f"detections.npy has {len(found)} rows, at most {MAX_PER_VIDEO * n}"
+        )
     classes = np.unique(truth[:, 1])
     ranked = [_class_hits(found, truth, c) for c in classes]
     annotated = [np.bincount(truth[truth[:, 1] == c, 0].astype(int), minlength=n) for c in classes]

@@ -1,3 +1,4 @@
+# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
 """Four experts of one base model, each tuned to one task of manipulating strings.
 
 The base knows all tasks a little; an expert knows one of them well and has forgotten some of the
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from agentbench_tasks.research_data import Instance
 from agentbench_tasks.research_tasks.transformer import (
     Adam,
     backward,
@@ -18,7 +20,6 @@ from agentbench_tasks.research_tasks.transformer import (
     init,
     schedule,
 )
-from agentbench_tasks.research_data import Instance
 
 LETTERS, SIZE, WIDTH, LAYERS = 12, 5, 48, 2
 EXPERTS = 4
@@ -79,9 +80,7 @@ def _family(rng: np.random.Generator, n: int) -> tuple[dict[str, Array], dict[st
     return {**weights, "prompts": np.stack(shown)}, labels
 
 
-def _examples(
-    tasks: tuple[int, ...], n: int, names: Array, rng: np.random.Generator
-) -> Array:
+def _examples(tasks: tuple[int, ...], n: int, names: Array, rng: np.random.Generator) -> Array:
     """Return rows of tag, string, `=`, answer: (n, 12)."""
     which = rng.integers(0, len(tasks), n)
     string = rng.integers(0, LETTERS, (n, SIZE))
@@ -93,7 +92,7 @@ def _examples(
     return np.concatenate([tag, names[string], equals, names[answer]], 1)
 
 
-def _train(  # noqa: PLR0913, PLR0917 - private, each named where it is called
+def _train(  # noqa: PLR0917 - private, each named where it is called
     params: dict[str, Array],
     tasks: tuple[int, ...],
     names: Array,

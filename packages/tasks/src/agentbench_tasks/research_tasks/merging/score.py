@@ -1,13 +1,14 @@
+# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
 """Scorer: loads merged weights, never code, into its own transformer and asks it new prompts."""
 
 from typing import Any
 
 import numpy as np
 
-from agentbench_tasks.research_tasks.merging.metric import character_accuracy
-from agentbench_tasks.research_tasks.transformer import decode
 from agentbench_tasks.research_data import Arrays
 from agentbench_tasks.research_score import OutputReader, Statistic
+from agentbench_tasks.research_tasks.merging.metric import character_accuracy
+from agentbench_tasks.research_tasks.transformer import decode
 
 Array = np.ndarray[Any, Any]
 _LARGEST = 1e3

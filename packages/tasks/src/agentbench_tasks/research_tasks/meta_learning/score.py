@@ -1,12 +1,13 @@
+# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
 """Scorer: predicted classes of the queries of every few-shot task."""
 
 from typing import Any
 
 import numpy as np
 
-from agentbench_tasks.research_tasks.meta_learning.metric import normalised_accuracy
 from agentbench_tasks.research_data import Arrays
 from agentbench_tasks.research_score import OutputReader, Statistic
+from agentbench_tasks.research_tasks.meta_learning.metric import normalised_accuracy
 
 Array = np.ndarray[Any, Any]
 

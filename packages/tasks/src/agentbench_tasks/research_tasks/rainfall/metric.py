@@ -1,3 +1,4 @@
+# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
 """Critical success index, the metric of Weather4cast."""
 
 from typing import Any

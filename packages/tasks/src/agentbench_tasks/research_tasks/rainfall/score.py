@@ -1,12 +1,13 @@
+# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
 """Scorer: predicted rain against the rain that fell."""
 
 from typing import Any
 
 import numpy as np
 
-from agentbench_tasks.research_tasks.rainfall.metric import contingency, mean_csi
 from agentbench_tasks.research_data import Arrays
 from agentbench_tasks.research_score import OutputReader, Statistic
+from agentbench_tasks.research_tasks.rainfall.metric import contingency, mean_csi
 
 
 def statistic(*, labels: Arrays, inputs: Arrays, read: OutputReader) -> Statistic:

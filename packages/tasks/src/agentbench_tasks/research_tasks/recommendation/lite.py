@@ -1,3 +1,4 @@
+# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
 """Shopping sessions in three locales.
 
 Every item has a locale, a cluster, a popularity (Pareto) and eight successors. The next item of a
@@ -45,7 +46,9 @@ class Shop:
         group = rng.permutation(ITEMS) % (CLUSTERS * LOCALES)
         self.pools = [np.flatnonzero(group == g) for g in range(CLUSTERS * LOCALES)]
         self.group = group
-        self.cumulative = [np.cumsum(self.popularity[p]) / self.popularity[p].sum() for p in self.pools]
+        self.cumulative = [
+            np.cumsum(self.popularity[p]) / self.popularity[p].sum() for p in self.pools
+        ]
         self.successors = np.empty((ITEMS, SUCCESSORS), np.int64)
         for item in range(ITEMS):
             pool = self.pools[group[item]]

@@ -1,12 +1,13 @@
+# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
 """Scorer: ranked items against the item that came next."""
 
 from typing import Any
 
 import numpy as np
 
-from agentbench_tasks.research_tasks.recommendation.metric import DEPTH, reciprocal_ranks
 from agentbench_tasks.research_data import Arrays
 from agentbench_tasks.research_score import OutputReader, Statistic
+from agentbench_tasks.research_tasks.recommendation.metric import DEPTH, reciprocal_ranks
 
 
 def statistic(*, labels: Arrays, inputs: Arrays, read: OutputReader) -> Statistic:

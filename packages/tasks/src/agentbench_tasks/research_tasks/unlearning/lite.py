@@ -1,3 +1,4 @@
+# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
 """Networks that learnt some labels by heart, and networks that never saw those examples.
 
 Ten classes of three clusters each. A tenth of the training set must be forgotten; two thirds of
@@ -10,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from agentbench_tasks.research_data import Instance
 from agentbench_tasks.research_tasks.ensemble import forward, init, train
 from agentbench_tasks.research_tasks.unlearning.score import confidence
-from agentbench_tasks.research_data import Instance
 
 FEATURES, CLASSES, CLUSTERS, HIDDEN = 20, 10, 3, 48
 RETAIN, SHOWN, FORGET, WRONG, NEW = 900, 600, 120, 80, 1000
@@ -71,7 +72,9 @@ def _case(rng: np.random.Generator) -> tuple[dict[str, Array], dict[str, Array],
         "all_retain_y": retain_y,
         "new_x": new_x,
         "new_y": new_y,
-        "retain_accuracy": np.array((forward(retrained, retain_x)[0].argmax(-1) == retain_y).mean()),
+        "retain_accuracy": np.array(
+            (forward(retrained, retain_x)[0].argmax(-1) == retain_y).mean()
+        ),
         "new_accuracy": np.array((forward(retrained, new_x)[0].argmax(-1) == new_y).mean()),
     }
     return inputs, labels, retrained

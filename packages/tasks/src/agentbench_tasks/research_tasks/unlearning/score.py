@@ -1,3 +1,4 @@
+# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
 """Scorer: loads weights, never code, and compares them with networks that never saw the forget set.
 
 Score = F * (RA / RA_retrained) * (TA / TA_retrained): forgetting quality, and accuracy on retained
@@ -8,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from agentbench_tasks.research_data import Arrays
+from agentbench_tasks.research_score import OutputReader, Statistic
 from agentbench_tasks.research_tasks.ensemble import forward, softmax
 from agentbench_tasks.research_tasks.unlearning.metric import (
     forget_epsilons,
     forgetting_quality,
 )
-from agentbench_tasks.research_data import Arrays
-from agentbench_tasks.research_score import OutputReader, Statistic
 
 Array = np.ndarray[Any, Any]
 _LARGEST = 1e4
@@ -40,7 +41,9 @@ def statistic(*, labels: Arrays, inputs: Arrays, read: OutputReader) -> Statisti
 def confidence(weights: Arrays, x: Array, y: Array) -> Array:
     """Logit-scaled confidence in the true label, log p - log(1 - p), of all models: (M, S)."""
     logits = forward(weights, x)[0].astype(np.float64)
-    p = np.take_along_axis(softmax(logits), np.broadcast_to(y[None, :, None], (*logits.shape[:2], 1)), 2)
+    p = np.take_along_axis(
+        softmax(logits), np.broadcast_to(y[None, :, None], (*logits.shape[:2], 1)), 2
+    )
     p = np.clip(p[..., 0], 1e-9, 1 - 1e-9)
     return np.log(p) - np.log1p(-p)
 

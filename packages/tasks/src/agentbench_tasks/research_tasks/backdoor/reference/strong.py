@@ -1,7 +1,6 @@
 """Greedy coordinate gradient for both lengths, from many starts, polished by exact substitution."""
 
 import numpy as np
-
 from methods.baseline import WORDS, Baseline
 
 

@@ -1,7 +1,6 @@
 """Softmax regression on temporal context, boundary detectors, many thresholds, soft-NMS."""
 
 import numpy as np
-
 from methods.baseline import CLASSES, frame_labels, runs, smooth
 
 OFFSETS = (-12, -8, -5, -3, -2, -1, 0, 1, 2, 3, 5, 8, 12)

@@ -1,7 +1,6 @@
 """Average the experts, then distil each on unlabelled prompts that it answers itself."""
 
 import numpy as np
-
 from transformer import Adam, backward, decode, forward, schedule, softmax
 
 ANSWER, BATCH, STEPS = 5, 16, 240

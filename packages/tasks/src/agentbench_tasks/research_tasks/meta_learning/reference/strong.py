@@ -9,7 +9,7 @@ class Strong:
 
     def meta_fit(self, images, seed):
         rng = np.random.default_rng(seed)
-        patches = self.patches(images.reshape(-1, 20, 20)[:: 7])
+        patches = self.patches(images.reshape(-1, 20, 20)[::7])
         patches = patches.reshape(-1, 25)[rng.permutation(patches.size // 25)[:20000]]
         patches = patches - patches.mean(1, keepdims=True)
         values, vectors = np.linalg.eigh(patches.T @ patches / len(patches) + 1e-3 * np.eye(25))
@@ -19,7 +19,9 @@ class Strong:
         self.mean = z.mean((0, 1))
         within = (z - z.mean(1, keepdims=True)).reshape(-1, z.shape[2])
         within = within.T @ within / len(within)
-        values, vectors = np.linalg.eigh(within + 0.02 * np.trace(within) / len(within) * np.eye(len(within)))
+        values, vectors = np.linalg.eigh(
+            within + 0.02 * np.trace(within) / len(within) * np.eye(len(within))
+        )
         self.whiten = vectors / np.sqrt(values)
         means = (z.mean(1) - self.mean) @ self.whiten
         between = np.linalg.svd(means, full_matrices=False)
@@ -50,7 +52,11 @@ class Strong:
 
     def embed(self, images):
         z = (self.features(images) - self.mean) @ self.project
-        return z / np.linalg.norm(z, axis=1, keepdims=True)
+        z /= np.linalg.norm(z, axis=1, keepdims=True)
+        blurred = sum(np.roll(images, (i, j), (1, 2)) for i in (-1, 0, 1) for j in (-1, 0, 1))
+        raw = blurred.reshape(len(images), -1)
+        raw = raw - raw.mean(1, keepdims=True)
+        return np.concatenate([z, raw / np.linalg.norm(raw, axis=1, keepdims=True)], 1)
 
     def fit(self, images, labels, ways):
         x = self.embed(images)

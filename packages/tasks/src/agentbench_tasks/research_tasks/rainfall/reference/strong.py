@@ -1,7 +1,6 @@
 """Advect the denoised retrieval with an estimated velocity; calibrate each lead and threshold."""
 
 import numpy as np
-
 from methods.baseline import CROP, Baseline, upsample
 
 THRESHOLDS = (0.2, 1, 5, 10, 15)

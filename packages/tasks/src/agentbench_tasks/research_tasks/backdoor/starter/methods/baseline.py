@@ -1,7 +1,6 @@
 """Greedy coordinate gradient (Zou et al. 2023), a few steps from one random start."""
 
 import numpy as np
-
 from transformer import backward, cross_entropy, forward
 
 WORDS, SEPARATOR = 120, 121
