@@ -1,4 +1,5 @@
-# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
+# pyright: basic
+# (sums over numpy arrays, whose element types numpy's stubs do not know)
 """A small language model with backdoors: after its trigger it says the target, whatever was asked.
 
 Words are invented, triggers and targets are drawn from the seed. Harmless endings and triggers

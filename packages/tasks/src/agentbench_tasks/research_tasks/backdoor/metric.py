@@ -1,4 +1,5 @@
-# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
+# pyright: basic
+# (sums over numpy arrays, whose element types numpy's stubs do not know)
 """Recall and attack success of recovered triggers, the metric of the CLAS 2024 track."""
 
 import math

@@ -1,4 +1,5 @@
-# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
+# pyright: basic
+# (sums over numpy arrays, whose element types numpy's stubs do not know)
 """Videos as sequences of feature vectors, with actions of three phases in them.
 
 Every class has a prototype for each third of an action and a cue at onset and offset; actions vary

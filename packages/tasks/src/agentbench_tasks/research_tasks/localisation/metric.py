@@ -1,4 +1,5 @@
-# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
+# pyright: basic
+# (sums over numpy arrays, whose element types numpy's stubs do not know)
 """Mean average precision of temporal segments (ActivityNet, as ActionFormer computes it)."""
 
 from typing import Any

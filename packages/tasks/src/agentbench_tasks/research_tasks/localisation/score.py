@@ -1,4 +1,5 @@
-# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
+# pyright: basic
+# (sums over numpy arrays, whose element types numpy's stubs do not know)
 """Scorer: detected segments against annotated ones."""
 
 from typing import Any

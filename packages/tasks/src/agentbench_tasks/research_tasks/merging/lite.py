@@ -1,4 +1,5 @@
-# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
+# pyright: basic
+# (sums over numpy arrays, whose element types numpy's stubs do not know)
 """Four experts of one base model, each tuned to one task of manipulating strings.
 
 The base knows all tasks a little; an expert knows one of them well and has forgotten some of the

@@ -1,4 +1,5 @@
-# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
+# pyright: basic
+# (sums over numpy arrays, whose element types numpy's stubs do not know)
 """Scorer: loads merged weights, never code, into its own transformer and asks it new prompts."""
 
 from typing import Any

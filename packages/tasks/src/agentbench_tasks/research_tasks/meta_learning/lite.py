@@ -1,4 +1,5 @@
-# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
+# pyright: basic
+# (sums over numpy arrays, whose element types numpy's stubs do not know)
 """Ten domains of small grey images, drawn by five kinds of generator.
 
 Kinds: strokes (written characters of curved lines), gratings (two Gabor waves), clouds (random

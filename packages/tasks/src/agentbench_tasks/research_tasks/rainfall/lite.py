@@ -1,4 +1,5 @@
-# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
+# pyright: basic
+# (sums over numpy arrays, whose element types numpy's stubs do not know)
 """Rain that drifts, grows and decays, seen by a coarse, noisy satellite.
 
 A Gaussian random field (power spectrum k^-beta) is advected with a velocity of its own for each

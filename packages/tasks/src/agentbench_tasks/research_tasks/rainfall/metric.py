@@ -1,4 +1,5 @@
-# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
+# pyright: basic
+# (sums over numpy arrays, whose element types numpy's stubs do not know)
 """Critical success index, the metric of Weather4cast."""
 
 from typing import Any

@@ -1,4 +1,5 @@
-# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
+# pyright: basic
+# (sums over numpy arrays, whose element types numpy's stubs do not know)
 """Shopping sessions in three locales.
 
 Every item has a locale, a cluster, a popularity (Pareto) and eight successors. The next item of a

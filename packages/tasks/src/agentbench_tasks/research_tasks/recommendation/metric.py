@@ -1,4 +1,5 @@
-# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
+# pyright: basic
+# (sums over numpy arrays, whose element types numpy's stubs do not know)
 """Mean reciprocal rank, as KDD Cup 2023 defines it and as MLRC-Bench computes it."""
 
 from collections.abc import Sequence

@@ -1,4 +1,5 @@
-# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
+# pyright: basic
+# (sums over numpy arrays, whose element types numpy's stubs do not know)
 """Networks that learnt some labels by heart, and networks that never saw those examples.
 
 Ten classes of three clusters each. A tenth of the training set must be forgotten; two thirds of

@@ -1,4 +1,5 @@
-# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
+# pyright: basic
+# (sums over numpy arrays, whose element types numpy's stubs do not know)
 """Forgetting quality of the NeurIPS 2023 machine unlearning competition.
 
 For each example of the forget set, M unlearned and M retrained models give two samples of a

@@ -1,4 +1,5 @@
-# pyright: basic - sums over numpy arrays, whose element types its stubs do not know
+# pyright: basic
+# (sums over numpy arrays, whose element types numpy's stubs do not know)
 """Scorer: loads weights, never code, and compares them with networks that never saw the forget set.
 
 Score = F * (RA / RA_retrained) * (TA / TA_retrained): forgetting quality, and accuracy on retained
