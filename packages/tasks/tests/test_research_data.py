@@ -193,7 +193,8 @@ def test_the_transformers_gradient_is_right() -> None:
     logits, tape = transformer.forward(params, x)
     grads, _ = transformer.backward(params, tape, transformer.cross_entropy(logits, y, w)[1])
     for name, array in params.items():
-        place = tuple(int(rng.integers(0, n)) for n in array.shape)
+        shape: tuple[int, ...] = array.shape
+        place = tuple(int(rng.integers(0, n)) for n in shape)
         kept, h = array[place], 1e-5
         array[place] = kept + h
         above = loss()

@@ -39,7 +39,7 @@ def statistic(*, labels: Arrays, inputs: Arrays, read: OutputReader) -> Statisti
     return Statistic(n=len(y), value=value)
 
 
-def confidence(weights: Arrays, x: Array, y: Array) -> Array:
+def confidence(weights: dict[str, Array], x: Array, y: Array) -> Array:
     """Logit-scaled confidence in the true label, log p - log(1 - p), of all models: (M, S)."""
     logits = forward(weights, x)[0].astype(np.float64)
     p = np.take_along_axis(
@@ -49,5 +49,5 @@ def confidence(weights: Arrays, x: Array, y: Array) -> Array:
     return np.log(p) - np.log1p(-p)
 
 
-def _accuracy(weights: Arrays, x: Any, y: Any) -> float:  # noqa: ANN401 - arrays
+def _accuracy(weights: dict[str, Array], x: Any, y: Any) -> float:  # noqa: ANN401 - arrays
     return float((forward(weights, np.asarray(x))[0].argmax(-1) == np.asarray(y)).mean())
