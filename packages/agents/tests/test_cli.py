@@ -114,7 +114,7 @@ def test_the_main_job(data: Path, tmp_path: Path) -> None:
         assert row["status"] == "scored"
         better = row["score"] > row["trivial"]
         assert better is row["higher_is_better"]
-        assert row["margin"] > 0.7
+        assert row["margin"] > 70
         assert row["task"] in done.stdout
     again = agentbench("report", "runs", "--json", cwd=tmp_path)
     assert json.loads(again.stdout) == sorted(rows, key=lambda r: str(r["run_id"]))

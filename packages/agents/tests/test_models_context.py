@@ -3,6 +3,7 @@
 import copy
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from agentbench_agents.models import Completion, ContextLengthError, Message, To
 from agentbench_agents.models.context import drop_tool_outputs, fit, trim_output
 from agentbench_agents.models.scripted import ScriptedModel
 from agentbench_agents.models.tokens import estimate_tokens
+from agentbench_agents.trajectory import Trajectory, read_trajectory
 
 
 def conversation(turns: int, *, size: int) -> list[Message]:
@@ -81,6 +83,20 @@ def test_then_the_model_summarises() -> None:
     assert 'run({"n": 0})' in request[1]["content"]
     assert request[1]["content"].rstrip().endswith("Answer with the summary alone.")
     assert estimate_tokens(request) <= 900
+
+
+def test_a_trajectory_branches_where_the_compaction_begins(tmp_path: Path) -> None:
+    model, _ = summariser()
+    messages = conversation(40, size=100)
+    found = fit(messages, model=model, window=1000)
+    with Trajectory(tmp_path / "t.jsonl") as trajectory:
+        trajectory.append_messages(messages)
+        trajectory.append_messages(found.messages)
+    events = list(read_trajectory(tmp_path / "t.jsonl"))
+    assert len(events) == len(messages) + len(found.messages) - found.shared  # originals are kept
+    first_new = events[len(messages)]
+    assert first_new["content"].endswith("SUMMARY")
+    assert first_new["parent"] == events[found.shared - 1]["id"]
 
 
 def test_room_for_the_answer_is_kept_free_and_a_true_count_scales_the_estimate() -> None:

@@ -93,6 +93,17 @@ def test_a_good_answer_is_read(client: Client, protocol: Protocol) -> None:
     assert answer.usage.cost_usd is None
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_half_a_surrogate_pair_harms_neither_question_nor_answer(
+    client: Client, protocol: Protocol
+) -> None:
+    """Output of a hostile program may hold one, and so may the answer of a server."""
+    with FaultServer(text="a\ud800b") as server:
+        answer = client(protocol, server).complete([{"role": "user", "content": "x\udfffy"}])
+    assert answer.text == "a\ufffdb"
+    assert "x\ufffdy" in str(server.seen[0].body)
+
+
 TRANSIENT = [
     pytest.param(Fault(kind="status", status=status), id=str(status))
     for status in (408, 409, 429, 500, 502, 503, 529)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from agentbench_agents.models.http import (
 )
 from agentbench_agents.models.prices import with_cost
 from agentbench_agents.models.secrets import environment_secrets, redact
+from agentbench_agents.models.tokens import estimate_tokens
 
 
 def whole(message: dict[str, Any], **more: object) -> bytes:
@@ -191,6 +193,12 @@ def test_an_empty_stream_is_no_answer(
         parse(events)
 
 
+def test_json_nested_too_deep_is_garbage() -> None:
+    body = b'{"choices": ' + b"[" * 100_000
+    with pytest.raises(NotACompletionError, match="recursion limit"):
+        chat_completion.parse(body)
+
+
 def test_too_large_an_answer_is_refused() -> None:
     with pytest.raises(NotACompletionError, match="more than 64 MiB"):
         list(within(float("inf"), [b"x" * 2**20] * 65))
@@ -318,10 +326,11 @@ def test_an_error_inside_anthropics_stream_has_a_status(kind: str, status: int) 
         # gpt-4o: 2.50 $ and 10 $ a million tokens, cached input 1.25 $.
         ("gpt-4o", "https://api.openai.com/v1", 1e-6 * (600 * 2.5 + 400 * 1.25 + 100 * 10)),
         ("gpt-4o", "http://localhost:8000/v1", None),
+        ("claude-sonnet-4-5", "https://api.anthropic.com", 1e-6 * (600 * 3 + 400 * 0.3 + 100 * 15)),
         ("no-such-model", "https://api.openai.com/v1", None),
         ("", "https://api.openai.com/v1", None),
     ],
-    ids=["known", "local server", "unknown model", "no name"],
+    ids=["OpenAI", "Anthropic", "local server", "unknown model", "no name"],
 )
 def test_costs_are_known_or_none(model: str, url: str, cost: float | None) -> None:
     usage = Usage(prompt_tokens=1000, completion_tokens=100, cached_tokens=400)
@@ -332,6 +341,17 @@ def test_costs_are_known_or_none(model: str, url: str, cost: float | None) -> No
 def test_unknown_usage_costs_none() -> None:
     url = "https://api.openai.com/v1"
     assert with_cost(Usage(), model="gpt-4o", url=url) == Usage()
+
+
+def test_counting_and_pricing_need_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    assert estimate_tokens(CONVERSATION) > 0
+    used = Usage(prompt_tokens=1, completion_tokens=1)
+    assert with_cost(used, model="gpt-4o", url="https://api.openai.com/v1").cost_usd is not None
 
 
 ENVIRON = {

@@ -113,7 +113,7 @@ def test_no_change_is_margin_zero_and_the_dev_log_is_the_harnesss(
 
 def test_the_reference_closes_the_margin(data: Path, tmp_path: Path) -> None:
     result = run(data, tmp_path / "run", f"{TESTING}:ReferenceResearcher")
-    assert result.margin == pytest.approx(1.0, abs=1e-6)
+    assert result.margin == pytest.approx(100.0, abs=1e-6)
     assert result.research is not None
     assert result.research["level"] == "L6"
     assert result.research["relative_complexity"] > 0

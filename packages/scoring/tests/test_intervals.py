@@ -93,27 +93,32 @@ def test_equal_clusters_have_one_degree_of_freedom_less_than_clusters() -> None:
     assert found.se == pytest.approx(clustered_se(x, clusters))
 
 
-def test_bell_mccaffrey_by_matrices() -> None:
-    """CR2 and its degrees of freedom from the definition, with unequal clusters."""
+def test_population_error_by_matrices() -> None:
+    """CR2 and its degrees of freedom from their definitions, with unequal clusters."""
     rng = np.random.default_rng(1)
     sizes = [7, 1, 1, 3, 2]
-    labels = [g for g, size in enumerate(sizes) for _ in range(size)]
-    n = len(labels)
-    y = rng.normal(size=n)
-    hat = np.full((n, n), 1.0 / n)
-    residual_maker = np.eye(n) - hat
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    n = labels.size
+    y = rng.normal(size=n) + 3.0 * rng.normal(size=len(sizes))[labels]
+    together = labels[:, None] == labels[None, :]
+    maker = np.eye(n) - 1.0 / n
+    residual = maker @ y
+    apart = together & ~np.eye(n, dtype=bool)
+    rho = float(np.mean(np.outer(residual, residual)[apart]) / np.mean(residual**2))
+    assert 0 < rho < 1
+    working = np.eye(n) * (1 - rho) + together * rho
     columns: list[np.ndarray] = []
     variance = 0.0
     for g in range(len(sizes)):
-        rows = np.flatnonzero(np.array(labels) == g)
-        inside = np.eye(rows.size) - hat[np.ix_(rows, rows)]
-        eigenvalues, vectors = np.linalg.eigh(inside)
+        rows = np.flatnonzero(labels == g)
+        eigenvalues, vectors = np.linalg.eigh(maker[np.ix_(rows, rows)])
         root = vectors @ np.diag(eigenvalues**-0.5) @ vectors.T
         weight = np.full(rows.size, 1.0 / n) @ root
-        variance += float(weight @ (residual_maker @ y)[rows]) ** 2
-        columns.append(residual_maker[rows].T @ weight)
-    gram = np.array(columns) @ np.array(columns).T
-    found = population_error(y, labels)
+        variance += float(weight @ residual[rows]) ** 2
+        columns.append(maker[rows].T @ weight)
+    contributions = np.array(columns)
+    gram = contributions @ working @ contributions.T
+    found = population_error(y, labels.tolist())
     assert found.se == pytest.approx(math.sqrt(variance))
     assert found.df == pytest.approx(np.trace(gram) ** 2 / np.sum(gram**2))
     assert found.df < len(sizes) - 1
@@ -128,11 +133,20 @@ def test_one_cluster_is_undefined() -> None:
 
 
 def test_suite_error_by_hand() -> None:
-    """Tasks (0, 2) and (5, 5, 8): variances 2 and 3, so V = (2/2 + 3/3) / 4."""
+    """Tasks (0, 2) and (5, 5, 8): variances 2 and 3, so V = (2/2 + 3/3) / 4; df at most 1 + 2."""
     found = suite_error([np.array([0.0, 2.0]), np.array([5.0, 5.0, 8.0])])
     assert found is not None
     assert found.se == pytest.approx(math.sqrt(0.5))
-    assert found.df == pytest.approx(0.5**2 / (0.25**2 / 1 + 0.25**2 / 2))
+    assert found.df == 3.0
+
+
+def test_suite_error_loses_freedom_to_unequal_variances() -> None:
+    """Variances 2, 2, 32 over runs of 2: V = 18/9, df = 18^2 / ((1 + 1 + 256) / 3) - 2."""
+    runs = [np.array([0.0, 2.0]), np.array([1.0, 3.0]), np.array([0.0, 8.0])]
+    found = suite_error(runs)
+    assert found is not None
+    assert found.se == pytest.approx(math.sqrt(2.0))
+    assert found.df == pytest.approx(18**2 / (258 / 3) - 2)
 
 
 def test_suite_error_lends_single_runs_the_pooled_variance() -> None:

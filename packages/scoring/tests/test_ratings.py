@@ -14,6 +14,7 @@ from agentbench_scoring.ratings import (
     bradley_terry,
     clustered_bradley_terry,
     elo,
+    resampled_wins,
 )
 
 outcomes = st.sampled_from([0.0, 0.5, 1.0])
@@ -202,7 +203,11 @@ def test_families_are_resampled_whole() -> None:
     agents, wins = battles_to_wins(simulate(12, 3, task_sd=0.7))
     once = clustered_bradley_terry(wins, agents, range(12), rounds=300, seed=5)
     copies = clustered_bradley_terry(
-        np.repeat(wins / 10, 10, axis=0), agents, np.repeat(range(12), 10).tolist(), rounds=300, seed=5
+        np.repeat(wins / 10, 10, axis=0),
+        agents,
+        np.repeat(range(12), 10).tolist(),
+        rounds=300,
+        seed=5,
     )
     for agent in agents:
         assert tuple(copies.intervals[agent]) == pytest.approx(tuple(once.intervals[agent]))
@@ -216,6 +221,33 @@ def test_resamples_without_a_maximum_are_counted() -> None:
     found = clustered_bradley_terry(wins, ["a", "b"], range(3), rounds=400)
     assert 0 < found.regularised < 400
     assert all(math.isfinite(x) for pair in found.intervals.values() for x in pair)
+
+
+def test_suite_intervals_resample_the_runs_of_each_task() -> None:
+    """One task, three runs each: two of three are drawn, so a share is a multiple of a quarter."""
+    scores = {"a": [[1.0, 3.0, 5.0]], "b": [[2.0, 4.0, 0.0]]}
+    found = resampled_wins(scores, rounds=300)
+    assert found is not None
+    assert found.shape == (300, 2, 2)
+    assert np.allclose(found + found.transpose(0, 2, 1), 1 - np.eye(2))
+    assert set(np.unique(found[:, 0, 1] * 4)) <= {0.0, 1.0, 2.0, 3.0, 4.0}
+    assert float(found[:, 0, 1].mean()) == pytest.approx(6 / 9, abs=0.04)
+    assert resampled_wins({"a": [[1.0]], "b": [[2.0]]}) is None
+
+
+def test_ratings_and_win_rates_have_both_intervals() -> None:
+    scores = simulate(30, 3, task_sd=1.5)
+    agents, wins = battles_to_wins(scores)
+    found = clustered_bradley_terry(wins, agents, range(30), suite_wins=resampled_wins(scores))
+    assert found.suite_intervals is not None
+    for agent in agents:
+        rate = found.win_rates[agent]
+        assert rate.suite is not None
+        assert rate.suite.low < rate.value < rate.suite.high
+        assert rate.population.low < rate.value < rate.population.high
+        # Agents differ most between tasks here, so other tasks are the larger uncertainty.
+        assert np.ptp(found.suite_intervals[agent]) < np.ptp(found.intervals[agent])
+    assert sum(r.value for r in found.win_rates.values()) == pytest.approx(1.5)
 
 
 def test_one_family_cannot_be_resampled() -> None:

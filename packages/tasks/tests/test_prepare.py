@@ -116,6 +116,7 @@ def test_a_failed_preparation_leaves_nothing(tmp_path: Path) -> None:
 def test_two_at_once_end_with_one_result(tmp_path: Path) -> None:
     task = load_task("diabetes")
     with ThreadPoolExecutor(4) as pool:
-        done = list(pool.map(lambda _: prepare(task, tmp_path), range(4)))
+        calls = [pool.submit(prepare, task, tmp_path) for _ in range(4)]
+        done = [call.result() for call in calls]
     assert len({each.digest for each in done}) == 1
     assert [path.name for path in (tmp_path / "diabetes").iterdir()] == ["v1"]

@@ -37,7 +37,18 @@ def write(tmp_path: Path, **changes: object) -> Path:
         ({"title": None}, ["field title", "required"]),
         ({"name": "Digits!"}, ["field name: expected 'digits'"]),
     ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+    ids=[
+        "unknown field",
+        "unknown nested field",
+        "wrong modality",
+        "wrong split",
+        "two sizes",
+        "wrong provider",
+        "wrong transform",
+        "wrong direction",
+        "missing",
+        "wrong name",
+    ],
 )
 def test_a_wrong_field_names_the_file_the_field_and_what_is_allowed(
     tmp_path: Path, changes: dict[str, object], words: list[str]

@@ -174,5 +174,5 @@ def _parse(keep: str) -> tuple[str, str, float]:
         return "", "top-", float(keep[4:])
     raise AgentParameterError(
         f"unknown filter {keep!r}; write all, scored, best-per-task, top-K, or a comparison such "
-        "as score>=0.9, human_rank>=0.5 or margin>=1"
+        "as score>=0.9, human_rank>=0.5 or margin>=90"
     )

@@ -10,7 +10,7 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 
 from agentbench_agents.errors import RunDirectoryError
@@ -102,7 +102,7 @@ class Ledger:
             )
 
     @contextlib.contextmanager
-    def exclusive(self) -> Iterator[None]:
+    def exclusive(self) -> Generator[None]:
         """Keep other writers of the directory out."""
         with self._errors(), self._transaction():
             yield
@@ -112,7 +112,7 @@ class Ledger:
         self._db.close()
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self) -> Generator[None]:
         self._db.execute("begin immediate")
         try:
             yield
@@ -122,7 +122,7 @@ class Ledger:
         self._db.execute("commit")
 
     @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _errors(self) -> Generator[None]:
         try:
             yield
         except sqlite3.Error as error:

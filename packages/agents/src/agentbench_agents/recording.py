@@ -58,6 +58,7 @@ class RecordedModel:
                 "completion_tokens": usage.completion_tokens,
                 "cost_usd": usage.cost_usd,
                 "finish_reason": completion.finish_reason,
+                **_tokens(completion),
             },
         )
         return completion
@@ -65,6 +66,17 @@ class RecordedModel:
     def close(self) -> None:
         """Close the model."""
         self._model.close()
+
+
+def _tokens(completion: "Completion") -> dict[str, Any]:
+    """Return what training on policy needs, where the back end knows it."""
+    found = {
+        "prompt_token_ids": completion.prompt_token_ids,
+        "token_ids": completion.token_ids,
+        "logprobs": completion.logprobs,
+        "reasoning": completion.reasoning,
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 class NoModel:

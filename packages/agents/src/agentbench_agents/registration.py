@@ -16,6 +16,6 @@ def register_envs() -> None:
     """Register every task of the catalogue; a second call changes nothing."""
     for name in (*task_names(), *research_names()):
         if env_id(name) not in gymnasium.registry:
-            gymnasium.register(
+            gymnasium.register(  # pyright: ignore[reportUnknownMemberType]
                 env_id(name), entry_point="agentbench_agents.env:TaskEnv", kwargs={"task": name}
             )

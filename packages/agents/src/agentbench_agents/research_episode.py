@@ -259,13 +259,12 @@ class ResearchEpisode:
             self.trajectory.append("note", {"tested": asdict(self.result)})
         if self.result.test is None:
             return best
-        margin = self.result.margin
         return replace(
             best,
             hidden=ResearchGrade(
                 score=self.result.test,
-                progress=self.result.margin_clipped,
-                margin=margin,
+                progress=self.result.margin_clipped / 100,
+                margin=self.result.margin / 100,
                 higher_is_better=self.task.higher_is_better,
             ),
         )

@@ -1,6 +1,6 @@
 """The objective scores of a research run, each on one machine and one test set.
 
-    margin               (s - b) / (h - b): part of the way from the baseline to the reference
+    margin               100 (s - b) / (h - b): part of the way from the baseline to the reference
     absolute improvement 100 (s - b) / |b|
     runtime              100 (t - t_b) / t_b, the baseline run beside the method
     complexity           100 (c - c_b) / c_b, c logical lines over all method files
@@ -123,10 +123,10 @@ class ResearchOutcome:
         test: Its score on the test inputs.
         baseline: The baseline's score on the same inputs, in the same run.
         reference: The reference's score on the same inputs.
-        margin: Unclipped; 0 for a test that failed, for then the baseline stays.
+        margin: Percent, unclipped; 0 for a test that failed, for then the baseline stays.
         margin_low: Lower end of its 95 % interval (jackknife of the ratio over test units).
         margin_high: Upper end.
-        margin_clipped: In [0, 1].
+        margin_clipped: In [0, 100].
         absolute_improvement: Percent.
         runtime_s: Seconds of the test run.
         relative_runtime: Percent of the baseline's, in the same run on the same machine.
@@ -208,14 +208,14 @@ def outcome(
     if tested.evaluation is None:
         return failed
     score = tested.evaluation.value
-    margin = (score - base.value) / (reference - base.value)
+    margin = 100 * (score - base.value) / (reference - base.value)
     replicates = zip(
         tested.evaluation.replicates,
         base.replicates,
         anchors.reference["test"].replicates,
         strict=True,
     )
-    half = _Z95 * jackknife_se([(s - b) / (h - b) for s, b, h in replicates])
+    half = 100 * _Z95 * jackknife_se([(s - b) / (h - b) for s, b, h in replicates])
     absolute = None
     if base.value:
         absolute = scores.absolute_improvement_to_baseline(score, base.value, higher_is_better=up)
@@ -225,7 +225,7 @@ def outcome(
         margin=margin,
         margin_low=margin - half,
         margin_high=margin + half,
-        margin_clipped=min(1.0, max(0.0, margin)),
+        margin_clipped=min(100.0, max(0.0, margin)),
         absolute_improvement=absolute,
         relative_runtime=scores.relative_runtime(tested.seconds, baseline.seconds),
         gap=dev - score,

@@ -76,7 +76,7 @@ class RunResult(BaseModel):
         status: `scored`; `invalid` (no submission was valid); `failed` (there was none); `infra`
             (the model's server or the sandbox failed: not a score of the agent).
         score: The task's metric on the part of the answers that was never shown.
-        margin: Part of the way from the trivial to the strong reference, unclipped.
+        margin: Part of the way from the trivial to the strong reference, in percent, unclipped.
         research: The fields of a `ResearchOutcome`, for a research task.
         feedback: What the agent could learn from the grader.
     """
@@ -228,7 +228,7 @@ def _result(spec: RunSpec, env: "TaskEnv", error: str | None) -> RunResult:
     anchors = env.task.anchors
     if not env.is_research:
         research = {
-            "margin": None if grade is None or error else grade.margin,
+            "margin": None if grade is None or grade.margin is None else 100 * grade.margin,
             "trivial": None if anchors.trivial is None else anchors.trivial.value,
             "strong": None if anchors.strong is None else anchors.strong.value,
         }
@@ -252,7 +252,7 @@ def _result(spec: RunSpec, env: "TaskEnv", error: str | None) -> RunResult:
         submissions=count,
         steps=env.spend.steps,
         feedback=env.feedback,
-        sandbox=episode.workspace.sandbox.backend if episode is not None else env.backend,
+        sandbox=episode.workspace.sandbox.backend if episode is not None else spec.sandbox,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=versions(),
         **usage_note(env.spend),

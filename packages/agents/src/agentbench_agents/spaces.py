@@ -35,7 +35,8 @@ class AnyText(gymnasium.Space[str]):
         """Return 16 printable characters (or fewer, if the space is narrower)."""
         if mask is not None or probability is not None:
             raise ValueError("AnyText has no masks: sample() takes none")
-        return "".join(self.np_random.choice(_ALPHABET, min(16, self.max_length)))
+        drawn: list[str] = self.np_random.choice(_ALPHABET, min(16, self.max_length)).tolist()
+        return "".join(drawn)
 
     def contains(self, x: object) -> bool:
         """Whether `x` is a string that is not too long; O(1)."""

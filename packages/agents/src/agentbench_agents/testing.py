@@ -1,16 +1,25 @@
 """For tests of agents and environments: a sandbox that runs nothing, scripted researchers."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from agentbench_agents.actions import Submit
 from agentbench_agents.research_actions import RunDev, WriteFile
-from agentbench_sandbox import Capabilities, ExecResult, Limits, SandboxFileNotFoundError
+from agentbench_sandbox import (
+    Capabilities,
+    CapabilityError,
+    ExecResult,
+    Limits,
+    SandboxFileNotFoundError,
+)
 
 if TYPE_CHECKING:
+    from agentbench_sandbox import Kernel
+    from agentbench_sandbox.sandbox import OnOutput
     from agentbench_agents.env import TaskEnv
     from agentbench_agents.models import Model
 
@@ -53,10 +62,11 @@ class NullSandbox:
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
         check: bool = False,
-        on_output: Callable[[Literal["stdout", "stderr"], bytes], None] | None = None,
+        on_output: "OnOutput | None" = None,
+        cancel: threading.Event | None = None,
     ) -> ExecResult:
         """Note the command; a Python program "writes" the submission."""
-        del timeout_s, stdin, env, check, on_output
+        del timeout_s, stdin, env, check, on_output, cancel
         self.commands.append(tuple(argv))
         name = f"{cwd or self.workdir}/submission.csv"
         if argv[0] == "rm":
@@ -89,6 +99,18 @@ class NullSandbox:
         """There is nothing to copy."""
         del dst
         return [src]
+
+    def python(self) -> "Kernel":
+        """There is no Python here.
+
+        Raises:
+            CapabilityError: Always.
+        """
+        raise CapabilityError("the null sandbox runs nothing, so it has no Python session")
+
+    def fork(self) -> "NullSandbox":
+        """Return a copy with the same files."""
+        return replace(self, files=dict(self.files), commands=list(self.commands))
 
     def close(self) -> None:
         """Nothing is open."""

@@ -3,8 +3,8 @@
 Every event has `id` (1, 2, …), `parent` (the event it follows, or null), `type`
 (`message | action | observation | score | note`) and `t` (seconds since the start). A message is
 stored once: a conversation is the path from its last message to the root, so that the branches of
-a search share what they have in common. A line is written with one system call; `kill -9` loses at
-most the line being written.
+a search share what they have in common. Secrets are blanked out. A line is written with one system
+call; `kill -9` loses at most the line being written.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from agentbench_agents.errors import RunDirectoryError
+from agentbench_agents.models.secrets import redact
 
 _Json = Any
 EventType = Literal["message", "action", "observation", "score", "note"]
@@ -71,7 +72,7 @@ class Trajectory:
                 key = _digest(parent, message)
                 known = self._messages.get(key)
                 if known is None:
-                    extra = data if data and i == len(messages) - 1 else {}
+                    extra = data if data and i == len(messages) - 1 else dict[str, Any]()
                     known = self._append("message", {**message, **extra}, parent)
                     self._messages[key] = known
                 parent = known
@@ -87,7 +88,8 @@ class Trajectory:
             **data,
         }
         if self._fd is not None:
-            line = json.dumps(event, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
+            text = json.dumps(event, ensure_ascii=True, separators=(",", ":"))
+            line = redact(text).encode() + b"\n"
             try:
                 written = os.write(self._fd, line)
             except OSError as error:

@@ -123,13 +123,22 @@ def resume(
 def report(
     directory: Annotated[Path, typer.Argument(help="Directory that `agentbench run` wrote.")],
     *,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Also write report.{md,json,parquet,html} here.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the results of a directory again."""
+    """Print the results of a directory again; write a report with intervals and comparisons."""
     from agentbench_agents.campaign import read_campaign
     from agentbench_cli.show import print_results
 
-    print_results(read_campaign(directory).results(), directory, as_json=as_json)
+    results = read_campaign(directory).results()
+    print_results(results, directory, as_json=as_json)
+    if to is not None:
+        from agentbench_scoring import write_report
+
+        written = write_report([r.model_dump(mode="json") for r in results], to)
+        typer.echo("\n".join(str(path) for path in written.values()), err=as_json)
 
 
 @app.command()

@@ -92,6 +92,7 @@ def print_results(results: Sequence[RunResult], directory: Path, *, as_json: boo
         return
     several = len({r.agent for r in results}) > 1 or len({r.model for r in results}) > 1
     seeded = len({r.seed for r in results}) > 1
+    smooth = all(r.status == "scored" for r in results)
     ranked = any(r.human_rank is not None for r in results)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in (
@@ -104,7 +105,7 @@ def print_results(results: Sequence[RunResult], directory: Path, *, as_json: boo
         "strong",
         *(("human rank",) if ranked else ()),
         "margin",
-        "status",
+        *(() if smooth else ("status",)),
         "steps",
         "time",
     ):
@@ -119,8 +120,8 @@ def print_results(results: Sequence[RunResult], directory: Path, *, as_json: boo
             _number(r.trivial),
             _number(r.strong),
             *((_percent(r.human_rank),) if ranked else ()),
-            _percent(r.margin),
-            f"[{_COLOURS[r.status]}]{r.status}[/]",
+            _percent(None if r.margin is None else r.margin / 100),
+            *(() if smooth else (f"[{_COLOURS[r.status]}]{r.status}[/]",)),
             str(r.steps),
             f"{r.wall_s:.1f} s",
         )
@@ -207,28 +208,35 @@ def print_doctor(*, as_json: bool) -> None:
     from importlib.util import find_spec
 
     from agentbench_agents.run import versions
-    from agentbench_sandbox import diagnose
 
-    found = {
-        "versions": versions(),
-        "sandboxes": {d.backend: {"works": d.works, "advice": d.advice} for d in diagnose()},
-        "extras": {name: find_spec(name) is not None for name in ("sklearn", "openai")},
-    }
+    sandboxes = {name: _try_sandbox(name) for name in ("docker", "local")}
+    extras = {name: find_spec(name) is not None for name in ("sklearn", "openai", "anthropic")}
     if as_json:
-        _print_json(found)
+        _print_json({"versions": versions(), "sandboxes": sandboxes, "extras": extras})
         return
     console = _console()
-    for name, version in found["versions"].items():
-        console.print(f"{name} {version}", highlight=False)
-    for name, state in found["sandboxes"].items():
+    for name, version in versions().items():
+        console.print(f"{name} {version}")
+    for name, state in sandboxes.items():
         mark = "[green]works[/]" if state["works"] else "[yellow]does not work[/]"
-        console.print(f"sandbox {name}: {mark} {escape(state['advice'])}".rstrip(), highlight=False)
-    for name, there in found["extras"].items():
-        console.print(f"{name}: {'installed' if there else 'not installed'}", highlight=False)
+        console.print(f"sandbox {name}: {mark}: {escape(state['about'])}")
+    for name, there in extras.items():
+        console.print(f"{name}: {'installed' if there else 'not installed'}")
+
+
+def _try_sandbox(name: str) -> dict[str, Any]:
+    from agentbench_sandbox import SandboxError, open_sandbox
+
+    try:
+        with open_sandbox(name) as sandbox:
+            sandbox.exec(["true"], timeout_s=30, check=True)
+            return {"works": True, "about": sandbox.backend}
+    except SandboxError as error:
+        return {"works": False, "about": str(error)}
 
 
 def _console() -> Console:
-    return Console(highlight=False, soft_wrap=not Console().is_terminal)
+    return Console(highlight=False, width=None if Console().is_terminal else 160)
 
 
 def _print_json(data: Any) -> None:  # noqa: ANN401 - whatever JSON can hold

@@ -85,7 +85,9 @@ def next_scored(targets: Tensor) -> Tensor:
     return successor.masked_fill(~scored, UNKNOWN)
 
 
-def text_transitions(tokens: Tensor, scored: Tensor, *, truncated: bool) -> Transitions:
+def text_transitions(
+    tokens: Tensor, scored: Tensor, *, truncated: bool, acts_next: bool | None = None
+) -> Transitions:
     """Return the rows of one text of a decoder-only model.
 
     Row `t` predicts token `t + 1`, so the last row predicts nothing; it is the value-only successor
@@ -102,6 +104,8 @@ def text_transitions(tokens: Tensor, scored: Tensor, *, truncated: bool) -> Tran
         tokens: Token ids, shape (T,).
         scored: Which tokens the model wrote, shape (T,), bool. The first has no state before it.
         truncated: The text goes on after the last token.
+        acts_next: In a truncated text, the model would write the token after the last. By default
+            it would if it wrote the last.
 
     Returns:
         T rows.
@@ -110,8 +114,8 @@ def text_transitions(tokens: Tensor, scored: Tensor, *, truncated: bool) -> Tran
     targets[:-1] = torch.where(scored[1:], tokens[1:], IGNORE)
     successor = next_scored(targets)
     if truncated:
-        last = len(tokens) - 1
-        ended = last if bool(scored[-1]) else UNKNOWN
+        acts_next = bool(scored[-1]) if acts_next is None else acts_next
+        ended = len(tokens) - 1 if acts_next else UNKNOWN
         successor = successor.masked_fill(successor == TERMINAL, ended)
     return Transitions(targets=targets, successor=successor)
 

@@ -15,6 +15,8 @@ from agentbench_sandbox.errors import (
     SandboxUnavailableError,
     TransferLimitError,
 )
+from agentbench_sandbox.kernel import CellError, CellResult, Kernel, KernelError
+from agentbench_sandbox.pool import SandboxPool
 from agentbench_sandbox.sandbox import (
     Capabilities,
     ExecResult,
@@ -28,11 +30,15 @@ from agentbench_sandbox.sandbox import (
 __all__ = [
     "Capabilities",
     "CapabilityError",
+    "CellError",
+    "CellResult",
     "ExecFailedError",
     "ExecResult",
     "ExecTimeoutError",
     "ImageError",
     "InvalidLimitsError",
+    "Kernel",
+    "KernelError",
     "Limits",
     "Mount",
     "Request",
@@ -43,6 +49,7 @@ __all__ = [
     "SandboxFileNotFoundError",
     "SandboxIsADirectoryError",
     "SandboxPermissionError",
+    "SandboxPool",
     "SandboxUnavailableError",
     "TransferLimitError",
     "open_sandbox",

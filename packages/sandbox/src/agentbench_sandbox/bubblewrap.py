@@ -10,6 +10,7 @@ import os
 import secrets
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from agentbench_sandbox import seccomp
 from agentbench_sandbox.channel import Header
@@ -22,6 +23,7 @@ CAPABILITIES = Capabilities(
     memory="watchdog", pids="kernel", disk="kernel", network="proxy", cpus="whole"
 )
 MIB = 1 << 20
+OWN_DIRECTORIES = (Path("/tmp"), Path("/proc"), Path("/dev"), Path("/usr"))  # noqa: S108
 AGENT = 65534
 SHOWN_OF_ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime", "ssl")
 UNUSED_USERS = 0x70000000
@@ -79,6 +81,15 @@ def passwd(uid: int) -> bytes:
     return f"root:x:0:0::/:/bin/sh\nagent:x:{uid}:{uid}::/:/bin/sh\n".encode()
 
 
+def open_parents(path: Path) -> list[str]:
+    """Return the arguments that make a path's parents, open to all; bubblewrap's are its own."""
+    argv: list[str] = []
+    for parent in reversed(path.parents[:-1]):
+        if parent not in OWN_DIRECTORIES:
+            argv += ["--perms", "0755", "--dir", str(parent)]
+    return argv
+
+
 def host_parts() -> list[str]:
     """Return the arguments that show the system's programs and libraries and this Python."""
     argv: list[str] = []
@@ -88,20 +99,24 @@ def host_parts() -> list[str]:
         elif path.is_dir():
             argv += ["--ro-bind", str(path), str(path)]
     for prefix in prefixes():
-        for parent in reversed(prefix.parents[:-1]):
-            argv += ["--perms", "0755", "--dir", str(parent)]
+        argv += open_parents(prefix)
         argv += ["--ro-bind", str(prefix), str(prefix)]
+    argv += ["--perms", "0755", "--dir", "/etc"]
     for name in SHOWN_OF_ETC:
         argv += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     for name in ("passwd", "group", "hosts"):
-        argv += ["--ro-bind-data", f"@{name}", f"/etc/{name}"]
+        argv += ["--perms", "0644", "--ro-bind-data", f"@{name}", f"/etc/{name}"]
     return argv
 
 
 def file_system(request: Request) -> list[str]:
     """Return the arguments that build what is visible inside."""
     limits = request.limits
-    argv = host_parts()
+    # first what may lie above the interpreter: a virtual environment below /tmp or the workdir
+    argv = ["--perms", "1777", "--size", str(limits.tmp_mib * MIB), "--tmpfs", "/tmp"]  # noqa: S108
+    argv += open_parents(Path(request.workdir))
+    argv += ["--perms", "1777", "--size", str(limits.disk_mib * MIB), "--tmpfs", request.workdir]
+    argv += host_parts()
     for path in hidden_paths(request.hide):
         if path.is_symlink():
             continue  # its target is hidden by its own name
@@ -111,9 +126,8 @@ def file_system(request: Request) -> list[str]:
             argv += ["--ro-bind", "/dev/null", str(path)]
     argv += ["--proc", "/proc", "--dev", "/dev"]
     argv += ["--perms", "1777", "--size", str(limits.shm_mib * MIB), "--tmpfs", "/dev/shm"]  # noqa: S108
-    argv += ["--perms", "1777", "--size", str(limits.tmp_mib * MIB), "--tmpfs", "/tmp"]  # noqa: S108
-    argv += ["--perms", "1777", "--size", str(limits.disk_mib * MIB), "--tmpfs", request.workdir]
     for mount in sorted(request.mounts, key=lambda found: found.target):
         word = "--ro-bind" if mount.read_only else "--bind"
+        argv += open_parents(Path(mount.target))
         argv += [word, str(mount.source), mount.target]
     return [*argv, "--remount-ro", "/", "--chdir", "/"]

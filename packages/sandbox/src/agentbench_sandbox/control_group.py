@@ -15,6 +15,8 @@ from agentbench_sandbox.sandbox import Limits
 
 ROOT = Path("/sys/fs/cgroup")
 MIB = 1 << 20
+LEADERS = 8
+"""Processes of the supervisor that live in the group beside the agent's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,7 @@ def _version_1(joined: dict[str, str], name: str, limits: Limits, made: list[Pat
     (memory / "memory.limit_in_bytes").write_text(limit)
     with suppress(OSError):  # only where the kernel accounts for swap
         (memory / "memory.memsw.limit_in_bytes").write_text(limit)
-    (pids / "pids.max").write_text(str(limits.pids))
+    (pids / "pids.max").write_text(str(limits.pids + LEADERS))
     return ControlGroup(
         places=(memory, pids),
         oom_counter=memory / "memory.oom_control",
@@ -100,7 +102,7 @@ def _version_2(path: str, name: str, limits: Limits, made: list[Path]) -> Contro
     (place / "memory.max").write_text(str(limits.memory_mib * MIB))
     with suppress(OSError):
         (place / "memory.swap.max").write_text("0")
-    (place / "pids.max").write_text(str(limits.pids))
+    (place / "pids.max").write_text(str(limits.pids + LEADERS))
     return ControlGroup(
         places=(place,),
         oom_counter=place / "memory.events",

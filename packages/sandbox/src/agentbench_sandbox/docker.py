@@ -24,6 +24,7 @@ from agentbench_sandbox.errors import (
 from agentbench_sandbox.guest import BOOT, cell_program, program
 from agentbench_sandbox.guest.processes import OOM_COUNTERS, PIDS_COUNTERS
 from agentbench_sandbox.identity import agent_user, labels
+from agentbench_sandbox.proxy import PORT, variables
 from agentbench_sandbox.sandbox import Capabilities, Limits, Request
 from agentbench_sandbox.supervised import SupervisedSandbox
 
@@ -50,19 +51,21 @@ print(json.dumps(found))
 """
 
 
-def connect(timeout_s: float = 3.0) -> Any:  # noqa: ANN401 - the SDK has no types
+def connect(timeout_s: int = 3) -> Any:  # noqa: ANN401 - the SDK has no types
     """Return a low-level client of the Docker daemon that the environment names.
 
     Raises:
         SandboxUnavailableError: No daemon answers.
     """
-    import docker
+    from docker import APIClient
     from docker.errors import DockerException
+    from docker.utils import kwargs_from_env
     from requests.exceptions import RequestException
 
     try:
-        settings: dict[str, Any] = docker.utils.kwargs_from_env()
-        api: Any = docker.APIClient(**settings, version="auto", timeout=timeout_s)
+        settings: Any = kwargs_from_env()
+        knock(settings.get("base_url", "unix:///var/run/docker.sock"), timeout_s)
+        api: Any = APIClient(**settings, version="auto", timeout=timeout_s)
     except (DockerException, RequestException, OSError) as error:
         reason = "permission denied" if "Permission denied" in str(error) else "no daemon answers"
         raise SandboxUnavailableError(
@@ -71,6 +74,15 @@ def connect(timeout_s: float = 3.0) -> Any:  # noqa: ANN401 - the SDK has no typ
         ) from error
     api.timeout = 120
     return api
+
+
+def knock(address: str, timeout_s: int) -> None:
+    """Raise `OSError` at once when nobody listens on a local socket; the SDK would leak its own."""
+    scheme, _, path = address.partition("://")
+    if "unix" in scheme:
+        with socket.socket(socket.AF_UNIX) as end:
+            end.settimeout(timeout_s)
+            end.connect("/" + path.lstrip("/"))
 
 
 def find_image(api: Any, tag: str) -> dict[str, Any]:  # noqa: ANN401
@@ -164,6 +176,7 @@ def _open(api: Any, request: Request) -> SupervisedSandbox:  # noqa: ANN401
         capabilities=CAPABILITIES,
         description=description,
         workdir=request.workdir,
+        reopen=open_docker,
         on_close=remove,
     )
 
@@ -249,9 +262,14 @@ def configuration(request: Request, image: dict[str, Any], uid: int) -> Header:
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+    allow_list = isinstance(limits.network, tuple)
     return {
         "uid": uid,
-        "env": env | thread_counts(limits) | dict(request.env),
+        "proxy_port": PORT if allow_list else None,
+        "env": env
+        | thread_counts(limits)
+        | (variables() if allow_list else {})
+        | dict(request.env),
         "workdir": request.workdir,
         "grace_s": limits.grace_s,
         "lifetime_s": limits.lifetime_s,

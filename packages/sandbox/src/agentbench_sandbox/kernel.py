@@ -11,7 +11,7 @@ from agentbench_sandbox.errors import SandboxClosedError, SandboxError
 from agentbench_sandbox.guest.wire import MAX_BODY
 from agentbench_sandbox.sandbox import Limits
 
-SLACK_S = 15.0
+SLACK_S = 30.0
 START_S = 60.0
 MIB = 1 << 20
 

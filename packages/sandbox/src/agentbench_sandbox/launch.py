@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from agentbench_sandbox.channel import Channel, Header
@@ -13,21 +13,34 @@ from agentbench_sandbox.errors import SandboxClosedError
 
 
 class Launched(Channel):
-    """A channel that also owns the process at its other end."""
+    """A channel that also owns the process at its other end.
 
-    def __init__(self, end: socket.socket) -> None:
+    The reader thread starts the process: the kernel ends a `--die-with-parent` process with the
+    *thread* that made it, and that thread lives exactly as long as the stream.
+    """
+
+    def __init__(self, end: socket.socket, spawn: Callable[[], subprocess.Popen[bytes]]) -> None:
         super().__init__(end)
-        self.process: subprocess.Popen[bytes] | None = None
+        self._spawn = spawn
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def _read(self) -> None:
+        try:
+            self._process = self._spawn()
+        except OSError as error:
+            self._end_all(f"{error.filename}: {error.strerror}")
+            return
+        super()._read()
 
     def close(self, reason: str = "the sandbox is closed") -> None:
         """End the stream, then the process, and reap it."""
         super().close(reason)
-        if self.process is not None:
+        if self._process is not None:
             with suppress(subprocess.TimeoutExpired):
-                self.process.wait(10)
-            if self.process.poll() is None:
-                self.process.send_signal(signal.SIGKILL)
-                self.process.wait()
+                self._process.wait(10)
+            if self._process.poll() is None:
+                self._process.send_signal(signal.SIGKILL)
+                self._process.wait()
 
 
 def launch(
@@ -47,27 +60,27 @@ def launch(
     """
     ours, theirs = socket.socketpair()
     descriptors = {key: memory_file(key, body) for key, body in data.items()}
-    channel = Launched(ours)
     with tempfile.TemporaryFile() as errors:
-        try:
+
+        def spawn() -> subprocess.Popen[bytes]:
             # no environment: bubblewrap's own would be readable inside as /proc/1/environ
-            channel.process = subprocess.Popen(  # noqa: S603 - the arguments are ours
-                [str(descriptors.get(word, word)) for word in argv],
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-                stderr=errors,
-                env={},
-                cwd="/",
-                pass_fds=tuple(descriptors.values()),
-                start_new_session=True,
-            )
-        except OSError as error:
-            ours.close()
-            raise SandboxClosedError(f"{argv[0]}: {error.strerror}") from None
-        finally:
-            theirs.close()
-            for fd in descriptors.values():
-                os.close(fd)
+            try:
+                return subprocess.Popen(  # noqa: S603 - the arguments are ours
+                    [str(descriptors.get(word, word)) for word in argv],
+                    stdin=theirs.fileno(),
+                    stdout=theirs.fileno(),
+                    stderr=errors,
+                    env={},
+                    cwd="/",
+                    pass_fds=tuple(descriptors.values()),
+                    start_new_session=True,
+                )
+            finally:
+                theirs.close()
+                for fd in descriptors.values():
+                    os.close(fd)
+
+        channel = Launched(ours, spawn)
         try:
             channel.start(program, config)
         except SandboxClosedError as error:

@@ -3,6 +3,7 @@
 import base64
 import os
 import platform
+import secrets
 import shutil
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from agentbench_sandbox.errors import CapabilityError, SandboxClosedError, Sandb
 from agentbench_sandbox.guest import cell_program, program
 from agentbench_sandbox.interpreter import search_path
 from agentbench_sandbox.launch import launch
+from agentbench_sandbox.proxy import PORT, variables
 from agentbench_sandbox.sandbox import Capabilities, Request
 from agentbench_sandbox.supervised import SupervisedSandbox
 
@@ -31,6 +33,7 @@ UNSAFE = Capabilities(
     network="open",
     network_isolated=False,
     hide=False,
+    cpus="whole",
     private_processes=False,
     signals_isolated=False,
 )
@@ -80,7 +83,14 @@ def environment(request: Request, workdir: str, tmp: str) -> dict[str, str]:
     if request.limits.cpus is not None:
         threads = str(max(1, int(request.limits.cpus)))
         env |= {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+    if isinstance(request.limits.network, tuple):
+        env |= variables()
     return env | dict(request.env)
+
+
+def some_cpus(count: int) -> list[int]:
+    """Pick CPUs for a sandbox at random, so that several do not crowd on the first."""
+    return secrets.SystemRandom().sample(sorted(os.sched_getaffinity(0)), count)
 
 
 def configuration(request: Request, workdir: str, tmp: str) -> Header:
@@ -91,10 +101,11 @@ def configuration(request: Request, workdir: str, tmp: str) -> Header:
         "env": environment(request, workdir, tmp),
         "workdir": workdir,
         "grace_s": limits.grace_s,
+        "proxy_port": PORT if isinstance(limits.network, tuple) else None,
         "lifetime_s": limits.lifetime_s,
         "python": sys.executable,
         "cell_program": cell_program(),
-        "cpus": None if limits.cpus is None else int(limits.cpus),
+        "cpus": None if limits.cpus is None else some_cpus(int(limits.cpus)),
         "rlimits": {
             "RLIMIT_CORE": 0,
             "RLIMIT_FSIZE": largest,
@@ -112,15 +123,14 @@ def refuse_what_no_local_back_end_can(request: Request) -> None:
     if request.image is not None:
         raise CapabilityError(f"a local sandbox has no image, but {request.image!r} was asked for")
     if request.runtime is not None:
-        raise CapabilityError(
-            f"a local sandbox has no OCI runtime, but {request.runtime!r} was asked for"
-        )
+        raise CapabilityError(f"a local sandbox has no OCI runtime such as {request.runtime!r}")
     if request.limits.gpus:
         raise CapabilityError("a local sandbox passes no GPU in; use the Docker back end")
     cpus = request.limits.cpus
-    if cpus is not None and (cpus != int(cpus) or cpus > (os.cpu_count() or 1)):
+    if cpus is not None and (cpus != int(cpus) or cpus > len(os.sched_getaffinity(0))):
+        most = len(os.sched_getaffinity(0))
         raise CapabilityError(
-            f"a local sandbox limits CPUs in whole numbers up to {os.cpu_count()}, not {cpus}"
+            f"a local sandbox limits CPUs in whole numbers up to {most}, not to {cpus}"
         )
 
 
@@ -197,7 +207,9 @@ def open_landlock(request: Request) -> SupervisedSandbox:
         "drop_capabilities": os.geteuid() == 0,
         "seccomp": encoded_filter(request, sockets=False),
     }
-    return start_without_mounts(request, config, root, "landlock", landlock.CAPABILITIES, group)
+    return start_without_mounts(
+        request, config, root, "landlock", landlock.CAPABILITIES, group=group
+    )
 
 
 def open_unsafe(request: Request) -> SupervisedSandbox:
@@ -207,12 +219,14 @@ def open_unsafe(request: Request) -> SupervisedSandbox:
         CapabilityError: Paths were to be hidden, which is impossible without isolation.
     """
     refuse_what_no_local_back_end_can(request)
+    if isinstance(request.limits.network, tuple):
+        raise CapabilityError("without isolation the network cannot be limited to a list")
     if request.hide:
         raise CapabilityError(f"without isolation nothing can be hidden: {', '.join(request.hide)}")
     group = kernel_limits(request)
     root, workdir, tmp = state_directory()
     config = without_mounts(request, group, root, workdir, tmp)
-    return start_without_mounts(request, config, root, "unsafe-local", UNSAFE, group)
+    return start_without_mounts(request, config, root, "unsafe-local", UNSAFE, group=group)
 
 
 def kernel_limits(request: Request) -> ControlGroup | None:
@@ -255,6 +269,7 @@ def start_without_mounts(
     root: Path,
     backend: str,
     capabilities: Capabilities,
+    *,
     group: ControlGroup | None,
 ) -> SupervisedSandbox:
     """Start the supervisor as an ordinary process of this user."""
@@ -275,6 +290,13 @@ def start_without_mounts(
     workdir = str(config["workdir"])
     moved = moved_paths(request, workdir)
     return finish(channel, request, backend, capabilities, workdir, moved=moved)
+
+
+REOPEN = {
+    "bubblewrap": open_bubblewrap,
+    "landlock": open_landlock,
+    "unsafe-local": open_unsafe,
+}
 
 
 def encoded_filter(request: Request, *, sockets: bool) -> str:
@@ -308,4 +330,5 @@ def finish(
         description=description,
         workdir=workdir,
         moved=moved,
+        reopen=REOPEN[backend],
     )

@@ -1,13 +1,13 @@
 """What a sandbox is: its protocol, its limits, its results, and how to open one."""
 
 import math
+import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, cast, runtime_checkable
 
 from agentbench_sandbox.errors import (
     ExecFailedError,
@@ -16,6 +16,9 @@ from agentbench_sandbox.errors import (
     InvalidLimitsError,
     SandboxUnavailableError,
 )
+
+if TYPE_CHECKING:
+    from agentbench_sandbox.kernel import Kernel
 
 RESERVED_MIB = 64
 """Memory kept free of tmpfs so that a full disk ends in ENOSPC and not in an OOM kill."""
@@ -260,6 +263,7 @@ class Sandbox(Protocol):
         cwd: str | None = None,
         check: bool = False,
         on_output: OnOutput | None = None,
+        cancel: threading.Event | None = None,
     ) -> ExecResult:
         """Run a command and return what it did. A time-out is a result."""
         ...
@@ -278,6 +282,14 @@ class Sandbox(Protocol):
 
     def download(self, src: str, dst: str | Path) -> list[str]:
         """Copy a file or directory from inside to `dst`; return what was left out."""
+        ...
+
+    def python(self) -> "Kernel":
+        """Start a persistent Python session inside."""
+        ...
+
+    def fork(self) -> "Sandbox":
+        """Return a second sandbox of the same kind with a copy of the working directory."""
         ...
 
     def close(self) -> None:
@@ -384,6 +396,8 @@ def opener(backend: str) -> Opener:
         from agentbench_sandbox.local import open_local
 
         return open_local
+    from importlib.metadata import entry_points
+
     found = entry_points(group="agentbench.sandboxes")
     if backend in found.names:
         return cast("Opener", found[backend].load())

@@ -4,6 +4,7 @@ import collections
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Self
@@ -20,13 +21,36 @@ from agentbench_sandbox.errors import (
 from agentbench_sandbox.guest.command import Capture
 from agentbench_sandbox.guest.wire import CHUNK, WINDOW
 from agentbench_sandbox.kernel import Kernel
-from agentbench_sandbox.sandbox import Capabilities, ExecResult, Limits, OnOutput, Request
+from agentbench_sandbox.proxy import Decision, Proxy
+from agentbench_sandbox.sandbox import (
+    Capabilities,
+    ExecResult,
+    Limits,
+    OnOutput,
+    Request,
+    closing_on_error,
+)
 from agentbench_sandbox.transfer import receive_tree, tree_entries
 
-SLACK_S = 15.0
+SLACK_S = 30.0
 """How long after a command's deadline and grace a supervisor may stay silent before it is dead."""
 MIB = 1 << 20
 EMPTY = memoryview(b"")
+COPY_S = 600.0
+CANCEL_S = 0.05
+"""How long a cancellation may go unnoticed."""
+PACK = """\
+import sys, tarfile
+with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
+    archive.add(".")
+"""
+UNPACK = """\
+import sys, tarfile
+with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as archive:
+    for entry in archive:
+        if entry.name != ".":
+            archive.extract(entry)
+"""
 STREAMS: tuple[Literal["stdout"], Literal["stderr"]] = ("stdout", "stderr")
 
 
@@ -41,6 +65,7 @@ class SupervisedSandbox:
         description: What `describe` adds: image, digest, isolation.
         workdir: The working directory inside.
         moved: Where paths are found that the back end could not put where they were asked for.
+        reopen: Opens another sandbox of the same kind, for `fork`.
         on_close: Called once after the stream has ended.
     """
 
@@ -54,6 +79,7 @@ class SupervisedSandbox:
         description: Mapping[str, Any],
         workdir: str,
         moved: Mapping[str, str] | None = None,
+        reopen: Callable[[Request], "SupervisedSandbox"],
         on_close: Callable[[], None] | None = None,
     ) -> None:
         self._channel = channel
@@ -63,7 +89,10 @@ class SupervisedSandbox:
         self._description = dict(description)
         self._workdir = workdir
         self._moved = dict(moved or {})
+        self._reopen = reopen
         self._on_close = on_close
+        allowed = request.limits.network
+        self._proxy = Proxy(channel, allowed) if isinstance(allowed, tuple) else None
         self._closing = threading.Lock()
         self._closed = False
 
@@ -114,6 +143,11 @@ class SupervisedSandbox:
             **self._description,
         }
 
+    @property
+    def network_log(self) -> list[Decision]:
+        """What the allow-list proxy has decided so far (the last thousand connections)."""
+        return [] if self._proxy is None else list(self._proxy.decisions)
+
     # -- commands -------------------------------------------------------------------------------
 
     def exec(  # noqa: C901 - one conversation, told in order
@@ -126,6 +160,7 @@ class SupervisedSandbox:
         cwd: str | None = None,
         check: bool = False,
         on_output: OnOutput | None = None,
+        cancel: threading.Event | None = None,
     ) -> ExecResult:
         """Run a command and return what it did.
 
@@ -137,6 +172,7 @@ class SupervisedSandbox:
             env: Variables added to those of the sandbox.
             cwd: Its working directory; the sandbox's by default.
             check: Raise unless it exits with 0 in time.
+            cancel: Once set by another thread, the command's tree is ended like at a time-out.
             on_output: Called with each piece of output as it comes, in the calling thread. When
                 it is slow, the command waits; when it raises, the command is ended.
 
@@ -176,7 +212,7 @@ class SupervisedSandbox:
                     part, unsent = unsent[:CHUNK], unsent[CHUNK:]
                     credit -= len(part)
                     conversation.send({"op": "stdin", "eof": not unsent}, part)
-                answer, body = self._receive(conversation, deadline)
+                answer, body = self._receive(conversation, deadline, cancel)
                 op = answer["op"]
                 if op == "end":
                     ended = True
@@ -199,7 +235,18 @@ class SupervisedSandbox:
         result = _result(answer, b"".join((*kept, body)), streamed)
         return result.check() if check else result
 
-    def _receive(self, conversation: Conversation, deadline: float) -> tuple[Header, bytes]:
+    def _receive(
+        self,
+        conversation: Conversation,
+        deadline: float,
+        cancel: threading.Event | None = None,
+    ) -> tuple[Header, bytes]:
+        while cancel is not None and time.monotonic() < deadline:
+            if cancel.is_set():
+                conversation.send({"op": "kill"})
+                break
+            with suppress(TimeoutError):
+                return conversation.receive(CANCEL_S)
         try:
             return conversation.receive(max(0.0, deadline - time.monotonic()))
         except TimeoutError:
@@ -302,6 +349,32 @@ class SupervisedSandbox:
             if not ended and not self._channel.closed:
                 conversation.send({"op": "kill"})
             self._channel.finish(conversation)
+
+    def fork(self) -> "SupervisedSandbox":
+        """Return a second sandbox of the same kind with a copy of the working directory.
+
+        Files only, links included; processes are copied by `Kernel.fork`. What is read-only or in
+        `/tmp` is not copied.
+
+        Raises:
+            SandboxFileError: The working directory could not be copied.
+        """
+        packed: list[bytes] = []
+
+        def take(stream: Literal["stdout", "stderr"], data: bytes) -> None:
+            if stream == "stdout":
+                packed.append(data)
+
+        done = self.exec(["python3", "-I", "-c", PACK], timeout_s=COPY_S, on_output=take)
+        if not done.ok:
+            raise SandboxFileError(f"the working directory could not be read: {done.stderr}")
+        copy = self._reopen(self._request)
+        with closing_on_error(copy):
+            unpack = ["python3", "-I", "-c", UNPACK]
+            done = copy.exec(unpack, timeout_s=COPY_S, stdin=b"".join(packed))
+            if not done.ok:
+                raise SandboxFileError(f"the copy could not be written: {done.stderr}")
+        return copy
 
     # -- the end --------------------------------------------------------------------------------
 

@@ -76,7 +76,7 @@ def report_command(
     as_json: _Json = False,
 ) -> None:
     """Summarise a results table: leaderboard, comparisons, ratings, and what is wrong."""
-    with _errors_as_exit_codes():
+    with errors_as_exit_codes():
         results = read_results(table)
         if out is None:
             report = build_report(results, title=title, level=level, missing=missing.value)
@@ -109,7 +109,7 @@ def compare_command(
     as_json: _Json = False,
 ) -> None:
     """Compare agents, paired by task; with all pairs, p-values are Holm-adjusted."""
-    with _errors_as_exit_codes():
+    with errors_as_exit_codes():
         results = read_results(table)
         chosen = None if measure is None else measure.value
         if a is None:
@@ -146,7 +146,7 @@ def power_command(
     as_json: _Json = False,
 ) -> None:
     """Minimum detectable effect of a design; with --effect also its power and tasks needed."""
-    with _errors_as_exit_codes():
+    with errors_as_exit_codes():
         variation = _variation(task_sd, seed_sd, pilot, agents, measure)
         found: dict[str, float] = {
             "tasks": tasks,
@@ -198,7 +198,7 @@ def _print_comparisons(pairs: Sequence[Comparison]) -> None:
 
 
 @contextmanager
-def _errors_as_exit_codes() -> Generator[None]:
+def errors_as_exit_codes() -> Generator[None]:
     """2 for invalid input, 3 for what is undefined, 1 for the rest; one sentence, no traceback."""
     try:
         yield

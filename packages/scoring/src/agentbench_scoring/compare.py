@@ -135,7 +135,7 @@ def find_entrant(results: Results, name: str) -> str:
     """
     if name in results.entrants:
         return name
-    found = sorted({run.entrant for run in results.runs if name in {run.agent, run.model}})
+    found = sorted({run.entrant for run in results.runs if name and name in {run.agent, run.model}})
     if len(found) == 1:
         return found[0]
     known = ", ".join(results.entrants[:20])

@@ -132,8 +132,8 @@ def line_plot(
 
 def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Round numbers that cover [low, high], ascending, at least two."""
-    if not high > low:
-        pad = abs(low) * 0.1 or 1.0
+    if high - low <= 1e-9 * max(1e-3, abs(low), abs(high)):
+        pad = max(abs(low), abs(high)) * 0.1 or 1.0
         low, high = low - pad, high + pad
     raw = (high - low) / count
     magnitude = 10.0 ** math.floor(math.log10(raw))

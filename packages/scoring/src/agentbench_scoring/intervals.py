@@ -16,6 +16,8 @@ from agentbench_scoring.distributions import normal_quantile, student_t_quantile
 from agentbench_scoring.errors import InvalidInputError, UndefinedMetricError
 from agentbench_scoring.estimators import finite_vector
 
+_FEWEST_TRIALS = 1e-6
+
 
 class Interval(NamedTuple):
     """A confidence interval."""
@@ -100,19 +102,30 @@ def clustered_se(
 def population_error(values: ArrayLike, clusters: Sequence[Hashable]) -> StandardError:
     """Cluster-robust standard error of a mean, for few clusters of unequal size.
 
-    Bell & McCaffrey (2002): the CR2 estimator divides each cluster's squared residual sum by
-    1 - n_g/n, and Satterthwaite's degrees of freedom account for unequal clusters. With clusters
-    of one it is the usual SEM with n - 1 degrees of freedom.
+    The CR2 estimator of Bell & McCaffrey (2002) divides each cluster's squared residual sum by
+    1 - n_g/n. The degrees of freedom are Satterthwaite's under values that correlate by rho within
+    a cluster, with rho estimated from the residuals (Imbens & Kolesar 2016). With clusters of one
+    it is the usual SEM with n - 1 degrees of freedom.
 
     Raises:
         UndefinedMetricError: fewer than two clusters.
     """
     array = finite_vector(values, "values")
     sums, sizes = _cluster_sums(array, clusters)
-    shrink = 1.0 / (1.0 - sizes / array.size)
-    variance = float(np.sum(shrink * sums**2)) / array.size**2
+    n = array.size
+    shrink = 1.0 / (1.0 - sizes / n)
+    variance = float(np.sum(shrink * sums**2)) / n**2
+    rho = _intraclass_correlation(array, sums, sizes)
+    spread = sizes * (1.0 - rho) + rho * sizes**2
+    share = sizes / n
+    covariance = (
+        np.diag(spread)
+        - np.outer(share, spread)
+        - np.outer(spread, share)
+        + np.outer(share, share) * spread.sum()
+    )
     root = np.sqrt(shrink)
-    covariance = root[:, None] * (np.diag(sizes) - np.outer(sizes, sizes) / array.size) * root
+    covariance = root[:, None] * covariance * root
     df = float(np.trace(covariance) ** 2 / np.sum(covariance**2))
     return StandardError(math.sqrt(variance), df)
 
@@ -120,8 +133,8 @@ def population_error(values: ArrayLike, clusters: Sequence[Hashable]) -> Standar
 def suite_error(runs: Sequence[NDArray[np.float64]]) -> StandardError | None:
     """Standard error of a mean of task means when only the seeds vary.
 
-    V = sum_t s_t^2 / K_t / T^2 with Satterthwaite's degrees of freedom. A task with one run
-    borrows the pooled variance of the others.
+    V = sum_t s_t^2 / K_t / T^2 with Satterthwaite's degrees of freedom, corrected for having
+    estimated each variance from few runs. A task with one run borrows the pooled variance.
 
     Args:
         runs: one array of run values per task, each non-empty.
@@ -139,9 +152,13 @@ def suite_error(runs: Sequence[NDArray[np.float64]]) -> StandardError | None:
     parts = np.where(repeated, spread, pooled) / sizes / sizes.size**2
     variance = float(parts.sum())
     borrowed = float(parts[~repeated].sum())
-    own = parts[repeated]
-    denominator = float(np.sum(own**2 / free[repeated])) + borrowed**2 / float(free.sum())
-    df = variance**2 / denominator if denominator > 0 else float(free.sum())
+    own, own_free = parts[repeated], free[repeated]
+    most = float(free.sum())
+    if variance == 0:
+        return StandardError(0.0, most)
+    # Squares of estimated variances are too large by 1 + 2/f on average, hence f + 2 and - 2.
+    denominator = float(np.sum(own**2 / (own_free + 2.0))) + borrowed**2 / (most + 2.0)
+    df = min(max(variance**2 / denominator - 2.0, float(own_free.min())), most)
     return StandardError(math.sqrt(variance), df)
 
 
@@ -171,6 +188,7 @@ def rate_interval(
     t = student_t_quantile(0.5 + level / 2.0, error.df)
     variance = rate * (1.0 - rate)
     trials = variance / error.se**2 if error.se > 0 and variance > 0 else units
+    trials = max(trials, _FEWEST_TRIALS)
     return _wilson(rate, trials, t)
 
 
@@ -181,6 +199,18 @@ def _wilson(rate: float, n: float, z: float) -> Interval:
     # At 0 and 1 the bound is the rate itself; subtraction would leave rounding dust.
     low = 0.0 if rate == 0 else max(0.0, centre - half)
     return Interval(low, 1.0 if rate == 1 else min(1.0, centre + half))
+
+
+def _intraclass_correlation(
+    values: NDArray[np.float64], sums: NDArray[np.float64], sizes: NDArray[np.float64]
+) -> float:
+    """Mean product of residuals of one cluster over their mean square, within [0, 1]."""
+    squares = float(np.sum((values - values.mean()) ** 2))
+    pairs = float(np.sum(sizes * (sizes - 1.0)))
+    if pairs == 0 or squares == 0:
+        return 0.0
+    products = (float(np.sum(sums**2)) - squares) / pairs
+    return min(1.0, max(0.0, products / (squares / values.size)))
 
 
 def _cluster_sums(

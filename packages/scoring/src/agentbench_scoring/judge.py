@@ -20,6 +20,7 @@ from agentbench_scoring.intervals import Interval
 from agentbench_scoring.significance import mid_ranks
 
 _MAX_TEXT = 100_000
+_MAX_BRACES = 200
 
 
 class Message(TypedDict):
@@ -284,7 +285,9 @@ def _json_objects(text: str) -> list[dict[str, object]]:
     decoder = json.JSONDecoder()
     found: list[dict[str, object]] = []
     position = text.find("{")
-    while position >= 0 and len(found) < 100:
+    for _ in range(_MAX_BRACES):
+        if position < 0:
+            break
         try:
             value, end = decoder.raw_decode(text, position)
         except (ValueError, RecursionError):

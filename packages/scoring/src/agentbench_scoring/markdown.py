@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from agentbench_scoring.aggregate import AgentSummary, Estimate
 from agentbench_scoring.intervals import Interval
 from agentbench_scoring.measures import Measure
-from agentbench_scoring.report import Report
+from agentbench_scoring.ratings import WinRate
+from agentbench_scoring.report import Rating, Report
 
 _SPECIAL = re.compile(r"[\\`*_\[\]|~$@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 MEASURE_NAMES: dict[Measure, str] = {
@@ -35,7 +36,7 @@ def render_markdown(report: Report) -> str:
         _LEVEL_NOTE.format(level=report.aggregates.level),
         *_ratings(report),
         *_comparisons(report),
-        *_findings(report),
+        *_problems(report),
         f"Made by {report.generator}, schema {report.schema_version}.",
     ]
     return "\n\n".join(parts) + "\n"
@@ -145,9 +146,9 @@ def _ratings(report: Report) -> list[str]:
     rows = [
         [
             escape_markdown(r.entrant),
-            f"{r.rating:.0f} {format_interval(r.interval, 0)}",
+            f"{r.rating:.0f} {_both(r, 0)}",
             f"{r.ranks[0]}–{r.ranks[1]}",
-            f"{r.win_rate:.3f}",
+            f"{r.win_rate.value:.3f} {_both(r.win_rate, 3)}",
         ]
         for r in report.ratings.ratings
     ]
@@ -161,10 +162,14 @@ def _ratings(report: Report) -> list[str]:
         "## Ratings",
         (
             "Bradley-Terry, mean 1000, 400 points are odds of ten to one; intervals resample "
-            f"families of tasks.{prior}"
+            f"runs and families of tasks. Ranks are those of tasks like these.{prior}"
         ),
         _table(["agent", "rating", "ranks", "win rate"], rows),
     ]
+
+
+def _both(found: Rating | WinRate, digits: int) -> str:
+    return f"{format_interval(found.suite, digits)} {format_interval(found.population, digits)}"
 
 
 def _comparisons(report: Report) -> list[str]:
@@ -188,14 +193,14 @@ def _comparisons(report: Report) -> list[str]:
     ]
 
 
-def _findings(report: Report) -> list[str]:
-    if not report.findings:
+def _problems(report: Report) -> list[str]:
+    if not report.problems:
         return ["## What is wrong", "Nothing found."]
     lines = [
         f"- **{f.severity}** `{f.code}` ({f.count}): {escape_markdown(f.message)} "
         + ", ".join(escape_markdown(plain(e, limit=80)) for e in f.examples[:3])
         + (" …" if f.count > 3 else "")
-        for f in report.findings
+        for f in report.problems
     ]
     return ["## What is wrong", "\n".join(lines)]
 

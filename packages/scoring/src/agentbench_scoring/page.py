@@ -15,7 +15,6 @@ from string import Template
 from agentbench_scoring.aggregate import AgentSummary, Estimate
 from agentbench_scoring.compare import Comparison
 from agentbench_scoring.figures import ForestRow, Line, forest_plot, line_plot, series_class
-from agentbench_scoring.findings import Finding
 from agentbench_scoring.intervals import Interval
 from agentbench_scoring.markdown import (
     MEASURE_NAMES,
@@ -27,6 +26,7 @@ from agentbench_scoring.markdown import (
     plain,
 )
 from agentbench_scoring.measures import Measure
+from agentbench_scoring.problems import Problem
 from agentbench_scoring.report import Rating, Report
 
 _MAX_PAIRS = 28
@@ -53,7 +53,7 @@ def render_page(report: Report) -> str:
         tasks=aggregates.tasks,
         families=aggregates.families,
         runs=sum(s.runs for s in aggregates.agents),
-        problems=sum(f.severity != "note" for f in report.findings),
+        problems=sum(f.severity != "note" for f in report.problems),
         level=f"{aggregates.level:.0%}",
         headline=_safe(MEASURE_NAMES[aggregates.headline]),
         leaderboard=_leaderboard(report),
@@ -61,7 +61,7 @@ def render_page(report: Report) -> str:
         differences=_differences(report),
         heat_map=_heat_map(report),
         curves=_curves(report),
-        findings=_findings(report.findings),
+        problem_table=_problems(report.problems),
         missing=(
             "counts as failed" if aggregates.missing == "failure" else "is left out of its means"
         ),
@@ -74,7 +74,7 @@ def _leaderboard(report: Report) -> str:
     measures: list[Measure] = [m for m in MEASURE_NAMES if any(m in s.estimates for s in agents)]
     ratings = {r.entrant: r for r in report.ratings.ratings} if report.ratings else {}
     headings = ["#", "agent", *(MEASURE_NAMES[m] for m in measures)]
-    headings += ["rating"] * bool(ratings) + ["runs", "failed", "hours", "$"]
+    headings += ["win rate", "rating"] * bool(ratings) + ["runs", "failed", "hours", "$"]
     rows: list[str] = []
     for index, summary in enumerate(agents):
         rank = place(report, summary)
@@ -85,7 +85,8 @@ def _leaderboard(report: Report) -> str:
             *(_estimate_cell(summary.estimates.get(m), digits_of(m)) for m in measures),
         ]
         if ratings:
-            cells.append(_rating_cell(ratings[summary.entrant]))
+            rating = ratings[summary.entrant]
+            cells += [_win_cell(rating), _rating_cell(rating)]
         rows.append(f"<tr>{''.join(cells + _counts(summary))}</tr>")
     head = "".join(
         f'<th scope="col" aria-sort="none"><button type="button">{_safe(h)}</button></th>'
@@ -104,10 +105,18 @@ def _name_cell(summary: AgentSummary, index: int) -> str:
 
 
 def _rating_cell(rating: Rating) -> str:
-    interval = format_interval(rating.interval, 0)
-    ranks = f"ranks {rating.ranks[0]}–{rating.ranks[1]}"
-    content = f"<b>{rating.rating:.0f}</b><small>{interval}</small><small>{ranks}</small>"
-    return _cell(content, rating.rating)
+    intervals = "".join(
+        f"<small>{format_interval(i, 0)}</small>" for i in (rating.suite, rating.population)
+    )
+    return _cell(f"<b>{rating.rating:.0f}</b>{intervals}", rating.rating)
+
+
+def _win_cell(rating: Rating) -> str:
+    found = rating.win_rate
+    intervals = "".join(
+        f"<small>{format_interval(i, 3)}</small>" for i in (found.suite, found.population)
+    )
+    return _cell(f"<b>{found.value:.3f}</b>{intervals}", found.value)
 
 
 def _counts(summary: AgentSummary) -> list[str]:
@@ -154,6 +163,8 @@ def _estimates(report: Report) -> str:
         for s in report.aggregates.agents
         if headline in s.estimates
     ]
+    if not rows:
+        return '<p class="empty">No run counts.</p>'
     return forest_plot(rows, title=f"{MEASURE_NAMES[headline]} of each agent with intervals")
 
 
@@ -198,19 +209,18 @@ def _turn(interval: Interval | None) -> Interval | None:
 
 def _heat_map(report: Report) -> str:
     heat = report.heat_map
-    digits = 0 if report.aggregates.headline == "margin" else 2
-    unit = 100.0 if report.aggregates.headline == "margin" else 1.0
     head = "".join(
         f'<th scope="col" aria-sort="none"><button type="button" title="{_safe(e)}">'
         f"<span>{_safe(plain(e, limit=30))}</span></button></th>"
         for e in heat.entrants
     )
     rows: list[str] = []
-    for task, values in zip(heat.tasks, heat.values, strict=True):
-        cells = "".join(_heat_cell(v, unit, digits) for v in values)
+    for task, measure, values in zip(heat.tasks, heat.measures, heat.values, strict=True):
+        cells = "".join(_heat_cell(v, measure) for v in values)
+        other = "" if measure == report.aggregates.headline else MEASURE_NAMES[measure]
         rows.append(
             f'<tr><th scope="row" data-sort="{_safe(task)}" title="{_safe(task)}">'
-            f"<span>{_safe(plain(task, limit=60))}</span></th>{cells}</tr>"
+            f"<span>{_safe(plain(task, limit=60))}</span><small>{other}</small></th>{cells}</tr>"
         )
     return (
         '<table class="heat sortable"><thead><tr><th scope="col" aria-sort="none">'
@@ -219,12 +229,14 @@ def _heat_map(report: Report) -> str:
     )
 
 
-def _heat_cell(value: float | None, unit: float, digits: int) -> str:
+def _heat_cell(value: float | None, measure: Measure) -> str:
     if value is None:
         return '<td class="none" data-sort="-1e9">·</td>'
-    share = max(-1.0, min(1.0, value / unit))
+    in_percent = measure == "margin"
+    share = max(-1.0, min(1.0, value / 100.0 if in_percent else value))
     shade = f"{'m' if share < 0 else 'p'}{round(abs(share) * 10)}"
-    return f'<td class="{shade}" data-sort="{value:.10g}">{value:.{digits}f}</td>'
+    text = f"{value:.0f}" if in_percent else f"{value:.2f}"
+    return f'<td class="{shade}" data-sort="{value:.10g}">{text}</td>'
 
 
 def _curves(report: Report) -> str:
@@ -246,7 +258,7 @@ def _curves(report: Report) -> str:
         for budget, curves in report.curves.items()
         if curves
     ]
-    if report.profile is not None:
+    if report.profile is not None and report.profile.shares:
         lines = [
             Line(label=e, x=report.profile.thresholds, y=s)
             for e, s in report.profile.shares.items()
@@ -275,18 +287,18 @@ def _figure(heading: str, caption: str, drawing: str, labels: Sequence[str]) -> 
     )
 
 
-def _findings(findings: Sequence[Finding]) -> str:
-    if not findings:
+def _problems(problems: Sequence[Problem]) -> str:
+    if not problems:
         return '<p class="empty">Nothing found.</p>'
     rows = [
         f'<tr class="{f.severity}"><td>{f.severity}</td><td><code>{_safe(f.code)}</code></td>'
         f"<td>{f.count}</td><td>{_safe(f.message)}"
         f"<small>{_safe('; '.join(plain(e, limit=90) for e in f.examples))}"
         f"{' …' if f.count > len(f.examples) else ''}</small></td></tr>"
-        for f in findings
+        for f in problems
     ]
     return (
-        '<table class="findings"><thead><tr><th>severity</th><th>code</th><th>count</th>'
+        '<table class="problems"><thead><tr><th>severity</th><th>code</th><th>count</th>'
         f"<th>what, and the first ten</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
     )
 

@@ -8,10 +8,12 @@ be: tasks, or families of tasks, are resampled instead.
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from agentbench_scoring.bootstrap import percentile_interval
 from agentbench_scoring.errors import (
     InvalidInputError,
     NotIdentifiableError,
@@ -25,6 +27,14 @@ _TOLERANCE = 1e-10
 _HALF_TIE = 0.5
 
 
+class WinRate(NamedTuple):
+    """Share of battles won, with intervals as those of the ratings."""
+
+    value: float
+    suite: Interval | None
+    population: Interval
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratings:
     """Bradley-Terry ratings with bootstrap intervals.
@@ -32,14 +42,19 @@ class Ratings:
     Attributes:
         ratings: agent -> rating; their mean is the anchor.
         intervals: agent -> percentile interval over resampled clusters.
-        ranks: agent -> (best, worst) rank in the central share of the resamples.
+        suite_intervals: the same over runs resampled within tasks; None without repeated runs.
+        ranks: agent -> (best, worst) rank in the central share of the resampled clusters.
+        win_rates: agent -> share of battles won, ties one half.
         rounds: resamples drawn.
-        regularised: resamples without a finite maximum, fitted with half a tie added per pair.
+        regularised: resamples of clusters without a finite maximum, fitted with half a tie added
+            per pair.
     """
 
     ratings: dict[str, float]
     intervals: dict[str, Interval]
+    suite_intervals: dict[str, Interval] | None
     ranks: dict[str, tuple[int, int]]
+    win_rates: dict[str, WinRate]
     rounds: int
     regularised: int
 
@@ -114,6 +129,7 @@ def clustered_bradley_terry(
     agents: Sequence[str],
     clusters: Sequence[Hashable],
     *,
+    suite_wins: NDArray[np.float64] | None = None,
     rounds: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -129,6 +145,7 @@ def clustered_bradley_terry(
             half. Scale a task's matrix to give it the weight it should have.
         agents: one name per row of the matrices.
         clusters: one label per task.
+        suite_wins: from :func:`resampled_wins`, for the intervals of this suite.
         rounds: bootstrap resamples.
         level: nominal coverage of the percentile intervals.
         seed: of the resampling.
@@ -156,22 +173,54 @@ def clustered_bradley_terry(
     np.add.at(grouped, index, wins.reshape(tasks, m * m))
     draws = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), rounds)
     sampled = (draws.astype(np.float64) @ grouped).reshape(rounds, m, m) + prior
-    stuck = ~_reachable(sampled).all(axis=(1, 2))
-    sampled[stuck] += _HALF_TIE / 2.0 * (1.0 - np.eye(m))
     point = _fit(total[None])[0]
-    fits = _rescale(_fit(sampled, start=point), scale, base, mean)
-    tail = 50.0 * (1.0 - level)
-    low, high = np.percentile(fits, [tail, 100.0 - tail], axis=0)
+    fits, stuck = _fit_resamples(sampled, point)
+    fits = _rescale(fits, scale, base, mean)
     positions = 1 + (fits[:, None, :] > fits[:, :, None] + 1e-9).sum(axis=2)
+    tail = 50.0 * (1.0 - level)
     best, worst = np.percentile(positions, [tail, 100.0 - tail], axis=0, method="nearest")
     values = _rescale(point, scale, base, mean)
+    within = rates_within = None
+    if suite_wins is not None:
+        refits = _rescale(_fit_resamples(suite_wins + prior, point)[0], scale, base, mean)
+        within = _intervals(refits, agents, level)
+        rates_within = _intervals(_won(suite_wins), agents, level)
+    rates = _intervals(_won(sampled - prior), agents, level)
+    won = _won(wins.sum(axis=0)[None])[0]
     return Ratings(
         ratings={a: float(values[i]) for i, a in enumerate(agents)},
-        intervals={a: Interval(float(low[i]), float(high[i])) for i, a in enumerate(agents)},
+        intervals=_intervals(fits, agents, level),
+        suite_intervals=within,
         ranks={a: (int(best[i]), int(worst[i])) for i, a in enumerate(agents)},
+        win_rates={
+            a: WinRate(float(won[i]), rates_within[a] if rates_within else None, rates[a])
+            for i, a in enumerate(agents)
+        },
         rounds=rounds,
-        regularised=int(stuck.sum()),
+        regularised=stuck,
     )
+
+
+def _fit_resamples(
+    sampled: NDArray[np.float64], start: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], int]:
+    """Log strengths of each resample, and how many needed half a tie added per pair."""
+    m = sampled.shape[-1]
+    stuck = np.asarray(~_reachable(sampled).all(axis=(1, 2)), dtype=np.bool_)
+    ties = _HALF_TIE / 2.0 * (1.0 - np.eye(m))
+    return _fit(sampled + stuck[:, None, None] * ties, start=start), int(stuck.sum())
+
+
+def _won(wins: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of battles won. Shapes (rounds, agents, agents) and (rounds, agents)."""
+    points, games = wins.sum(axis=2), (wins + wins.transpose(0, 2, 1)).sum(axis=2)
+    return points / np.maximum(games, 1e-300)
+
+
+def _intervals(
+    samples: NDArray[np.float64], agents: Sequence[str], level: float
+) -> dict[str, Interval]:
+    return {a: percentile_interval(samples[:, i], level) for i, a in enumerate(agents)}
 
 
 def _checked(battles: Sequence[Battle | Sequence[str | float]]) -> list[Battle]:
@@ -272,13 +321,55 @@ def battles_to_wins(
             for t in range(tasks):
                 x, y = (np.asarray(scores[name][t], dtype=np.float64) for name in (a, b))
                 if x.size and y.size:
-                    wins[t, i, j] = _share_won(x, y, tie_band)
+                    wins[t, i, j] = _outcomes(x, y, tie_band).mean()
                     wins[t, j, i] = 1.0 - wins[t, i, j]
     return agents, wins
 
 
-def _share_won(x: NDArray[np.float64], y: NDArray[np.float64], tie_band: float) -> float:
+def resampled_wins(
+    scores: Mapping[str, Sequence[ArrayLike]], *, rounds: int = 1000, seed: int = 0
+) -> NDArray[np.float64] | None:
+    """Wins over all tasks with the runs of each agent and task resampled.
+
+    K - 1 of K runs are drawn (see :mod:`agentbench_scoring.bootstrap`); a single run stays.
+
+    Args:
+        scores: as :func:`battles_to_wins` takes them.
+        rounds: resamples.
+        seed: of the resampling.
+
+    Returns:
+        Shape (rounds, agents, agents); None when no task was run twice.
+    """
+    agents = list(scores)
+    runs = {a: [np.asarray(x, dtype=np.float64) for x in scores[a]] for a in agents}
+    if all(x.size < 2 for values in runs.values() for x in values):
+        return None
+    rng = np.random.default_rng(seed)
+    weights = {a: [_run_weights(x.size, rounds, rng) for x in runs[a]] for a in agents}
+    wins = np.zeros((rounds, len(agents), len(agents)))
+    for i, a in enumerate(agents):
+        for j, b in enumerate(agents[:i]):
+            for t, (x, y) in enumerate(zip(runs[a], runs[b], strict=True)):
+                if x.size and y.size:
+                    u, v = weights[a][t], weights[b][t]
+                    won = np.sum(u @ _outcomes(x, y, 0.0) * v, axis=1)
+                    wins[:, i, j] += won
+                    wins[:, j, i] += 1.0 - won
+    return wins
+
+
+def _run_weights(runs: int, rounds: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    if runs < 2:
+        return np.ones((rounds, runs))
+    return rng.multinomial(runs - 1, np.full(runs, 1.0 / runs), size=rounds) / (runs - 1.0)
+
+
+def _outcomes(
+    x: NDArray[np.float64], y: NDArray[np.float64], tie_band: float
+) -> NDArray[np.float64]:
+    """1, 0.5 or 0 for each run of x against each run of y."""
     with np.errstate(invalid="ignore"):
         gap = np.subtract.outer(x, y)
     # Two failed runs are -inf - -inf = NaN: neither beats the other.
-    return float(np.mean(np.where(gap > tie_band, 1.0, np.where(gap < -tie_band, 0.0, 0.5))))
+    return np.where(gap > tie_band, 1.0, np.where(gap < -tie_band, 0.0, 0.5))

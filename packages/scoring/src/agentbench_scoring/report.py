@@ -1,6 +1,7 @@
 """Everything a report says about a results table, as data; the formats only draw it."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -10,22 +11,35 @@ from agentbench_scoring.aggregate import Aggregates, aggregate
 from agentbench_scoring.compare import Comparison, compare_all
 from agentbench_scoring.curves import Curve, budget_curves
 from agentbench_scoring.errors import NotIdentifiableError
-from agentbench_scoring.findings import Finding, find_problems
 from agentbench_scoring.intervals import Interval
 from agentbench_scoring.measures import Measure, Missing, TaskRuns, task_runs
+from agentbench_scoring.problems import Problem, find_problems
 from agentbench_scoring.profile import score_distribution
-from agentbench_scoring.ratings import battles_to_wins, clustered_bradley_terry
+from agentbench_scoring.ratings import (
+    WinRate,
+    battles_to_wins,
+    clustered_bradley_terry,
+    resampled_wins,
+)
 from agentbench_scoring.results import Results
 
 SCHEMA_VERSION = 1
 
 
 class HeatMap(BaseModel):
-    """Mean of the headline measure, shape (tasks, entrants); None where an agent has no run."""
+    """Task means, shape (tasks, entrants).
+
+    Attributes:
+        tasks: sorted, those of the headline measure first.
+        measures: what each row holds: the headline, else ``margin``, else ``valid``.
+        entrants: best first.
+        values: None where an agent has no run.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     tasks: tuple[str, ...]
+    measures: tuple[Measure, ...]
     entrants: tuple[str, ...]
     values: tuple[tuple[float | None, ...], ...]
 
@@ -45,8 +59,9 @@ class Rating(BaseModel):
     Attributes:
         entrant: agent and model.
         rating: mean 1000; 400 points are odds of ten to one.
-        interval: percentile interval over resampled families of tasks.
-        ranks: best and worst rank in the central resamples.
+        suite: interval over runs resampled within tasks; None without repeated runs.
+        population: interval over resampled families of tasks.
+        ranks: best and worst rank in the central resamples of families.
         win_rate: share of opponents beaten, averaged over tasks, ties one half.
     """
 
@@ -54,9 +69,10 @@ class Rating(BaseModel):
 
     entrant: str
     rating: float
-    interval: Interval
+    suite: Interval | None
+    population: Interval
     ranks: tuple[int, int]
-    win_rate: float
+    win_rate: WinRate
 
 
 class RatingTable(BaseModel):
@@ -90,7 +106,7 @@ class Report(BaseModel):
         heat_map: tasks x agents.
         profile: None where the headline measure is a rate.
         curves: by budget, ``steps`` and ``cost_usd``; only those that every run reports.
-        findings: what is wrong with the table.
+        problems: what is wrong with the table.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -104,7 +120,7 @@ class Report(BaseModel):
     heat_map: HeatMap
     profile: Profile | None
     curves: dict[str, tuple[Curve, ...]]
-    findings: tuple[Finding, ...]
+    problems: tuple[Problem, ...]
 
 
 def build_report(
@@ -133,22 +149,28 @@ def build_report(
         aggregates=aggregates,
         comparisons=compare_all(results, level=level, missing=missing),
         ratings=_rate(results, table, level=level, missing=missing, seed=seed),
-        heat_map=_heat_map(task_runs(results, aggregates.headline, missing="drop"), entrants),
+        heat_map=_heat_map(results, entrants, aggregates.headline),
         profile=_profile(table, entrants, aggregates.headline),
         curves=budget_curves(results, aggregates.headline, entrants, missing=missing),
-        findings=find_problems(results),
+        problems=find_problems(results),
     )
 
 
-def _heat_map(table: Mapping[str, TaskRuns], entrants: Sequence[str]) -> HeatMap:
-    tasks = sorted({task for runs in table.values() for task in runs})
+def _heat_map(results: Results, entrants: Sequence[str], headline: Measure) -> HeatMap:
+    rows: dict[str, Measure] = {}
+    values: dict[str, tuple[float | None, ...]] = {}
+    order: tuple[Measure, ...] = (headline, "margin", "valid")
+    for measure in order:
+        table = task_runs(results, measure, missing="drop")
+        for task in sorted({task for runs in table.values() for task in runs} - rows.keys()):
+            rows[task] = measure
+            found = [table[entrant].get(task) for entrant in entrants]
+            values[task] = tuple(None if r is None else float(r.mean()) for r in found)
     return HeatMap(
-        tasks=tuple(tasks),
+        tasks=tuple(rows),
+        measures=tuple(rows.values()),
         entrants=tuple(entrants),
-        values=tuple(
-            tuple(float(table[e][t].mean()) if t in table[e] else None for e in entrants)
-            for t in tasks
-        ),
+        values=tuple(values.values()),
     )
 
 
@@ -171,31 +193,37 @@ def _rate(
     values = {entrant: headline[entrant] | raw[entrant] for entrant in results.entrants}
     tasks = sorted({task for runs in values.values() for task in runs})
     empty = np.array([])
-    agents, wins = battles_to_wins(
-        {e: [runs.get(task, empty) for task in tasks] for e, runs in values.items()}
-    )
+    scores = {e: [runs.get(task, empty) for task in tasks] for e, runs in values.items()}
     labels = [results.clusters[task] for task in tasks]
-    if len(agents) < 2 or len(set(labels)) < 2:
+    if len(scores) < 2 or len(set(labels)) < 2:
         return None
+    agents, wins = battles_to_wins(scores)
+    fit = partial(
+        clustered_bradley_terry,
+        wins,
+        agents,
+        labels,
+        suite_wins=resampled_wins(scores, seed=seed),
+        level=level,
+        seed=seed,
+    )
     prior = 0.0
     try:
-        fitted = clustered_bradley_terry(wins, agents, labels, level=level, seed=seed)
+        fitted = fit()
     except NotIdentifiableError:
         prior = 1.0
-        fitted = clustered_bradley_terry(
-            wins, agents, labels, level=level, seed=seed, prior_ties=prior
-        )
-    played = (wins + wins.transpose(0, 2, 1)).sum(axis=(0, 2))
-    rates = dict(zip(agents, (wins.sum(axis=(0, 2)) / np.maximum(played, 1)).tolist(), strict=True))
+        fitted = fit(prior_ties=prior)
+    within = fitted.suite_intervals
     order = sorted(agents, key=lambda a: (-fitted.ratings[a], a))
     return RatingTable(
         ratings=tuple(
             Rating(
                 entrant=a,
                 rating=fitted.ratings[a],
-                interval=fitted.intervals[a],
+                suite=within[a] if within else None,
+                population=fitted.intervals[a],
                 ranks=fitted.ranks[a],
-                win_rate=rates[a],
+                win_rate=fitted.win_rates[a],
             )
             for a in order
         ),

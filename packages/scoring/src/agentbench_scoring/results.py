@@ -6,6 +6,7 @@ and never interpreted; reports escape it.
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self, cast
 
@@ -46,7 +47,6 @@ class Run(BaseModel):
         cost_usd: of the language model.
         feedback: what the agent could learn from the grader.
         error: why the run was invalid or failed: a short code, or a sentence.
-        versions: package -> version.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
@@ -70,7 +70,6 @@ class Run(BaseModel):
     cost_usd: NonNegative | None = None
     feedback: Feedback | None = None
     error: str | None = None
-    versions: dict[Name, Name] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -128,13 +127,13 @@ class Results(BaseModel):
     runs: tuple[Run, ...]
     torn_lines: int = 0
 
-    @property
-    def entrants(self) -> list[str]:
+    @cached_property
+    def entrants(self) -> tuple[str, ...]:
         """Every agent and model, sorted."""
-        return sorted({run.entrant for run in self.runs})
+        return tuple(sorted({run.entrant for run in self.runs}))
 
-    @property
-    def clusters(self) -> dict[str, str]:
+    @cached_property
+    def clusters(self) -> Mapping[str, str]:
         """Task -> family, sorted by task."""
         return dict(sorted((run.task, run.cluster) for run in self.runs))
 

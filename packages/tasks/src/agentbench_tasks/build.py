@@ -170,7 +170,7 @@ def _parts(task: Task, answers: pl.DataFrame, groups: pl.Series | None) -> pl.Se
         place = (rng.permutation(int(codes.max()) + 1)[codes] + 0.5) / (codes.max() + 1)
     else:
         labels = answers[next(iter(task.submission.columns))].cast(pl.String)
-        if labels.n_unique() > max(20, n // 20):
+        if labels.n_unique() > n // 5:  # too many labels to keep the shares of each
             labels = pl.Series(["" for _ in range(n)])
         # Every row gets a random place among the rows of its label, as a share of them.
         frame = pl.DataFrame({"label": labels, "order": rng.permutation(n)})
@@ -181,28 +181,31 @@ def _parts(task: Task, answers: pl.DataFrame, groups: pl.Series | None) -> pl.Se
 
 def _sample(task: Task, main: pl.LazyFrame, mask: Mask, answers: pl.DataFrame) -> pl.DataFrame:
     """The sample submission: every id, and the recipe's constant or training statistic."""
-    columns = [
-        _fill(task, name, main, mask, answers).alias(name) for name in task.submission.columns
-    ]
+    rules: dict[str, object] = {}
+    for name in task.submission.columns:
+        rules[name] = task.recipe.sample.get(name, task.recipe.sample.get("*"))
+        if rules[name] is None:
+            raise PreparationError(f"{task.name}: field recipe.sample lacks column {name}")
+    statistics = [name for name, rule in rules.items() if rule in _STATISTICS]
+    train = main.select(statistics).collect().filter(~mask) if statistics else pl.DataFrame()
+    columns = [_fill(rule, name, train, answers).alias(name) for name, rule in rules.items()]
     return answers.select(*task.submission.id, *columns)
 
 
+_STATISTICS = {"mean", "median", "mode"}
+
+
 def _fill(
-    task: Task, name: str, main: pl.LazyFrame, mask: Mask, answers: pl.DataFrame
+    rule: object, name: str, train: pl.DataFrame, answers: pl.DataFrame
 ) -> pl.Expr | pl.Series:
-    rules = task.recipe.sample
-    if name not in rules and "*" not in rules:
-        raise PreparationError(f"{task.name}: field recipe.sample lacks column {name}")
-    rule = rules.get(name, rules.get("*"))
     if rule == "sorted":
         words = [" ".join(sorted(str(text).split())) for text in answers[name].to_list()]
         return pl.Series(words, dtype=pl.String)
     if isinstance(rule, str) and rule.startswith("="):
         return pl.col(rule[1:])
-    if rule not in {"mean", "median", "mode"}:
-        return pl.lit(rule)
-    values = main.select(name).collect()[name].filter(~mask)
     if rule == "mode":
-        return pl.lit(values.drop_nulls().mode().sort()[0])
-    numbers = values.cast(pl.Float64)
-    return pl.lit(numbers.mean() if rule == "mean" else numbers.median())
+        return pl.lit(train[name].drop_nulls().mode().sort()[0])
+    if rule in _STATISTICS:
+        numbers = train[name].cast(pl.Float64)
+        return pl.lit(numbers.mean() if rule == "mean" else numbers.median())
+    return pl.lit(rule)

@@ -80,6 +80,7 @@ def load_task(name: str | Path) -> Task:
     record = read_record(path)
     if record.get("name") != path.stem:
         raise TaskFileError(f"{path}: field name: expected {path.stem!r}, the name of the file")
+    _anchor_local_source(record, path)
     task = parse_task(record, file=path)
     variant = str(name).removeprefix(path.stem + ".")
     if str(name) in {path.stem, str(path)}:
@@ -90,6 +91,16 @@ def load_task(name: str | Path) -> Task:
     overrides = task.variants[variant]
     merged = _merge(record, {**overrides, "name": str(name), "variants": {}})
     return parse_task(merged, file=f"{path} (variant {variant})")
+
+
+def _anchor_local_source(record: dict[str, Any], path: Path) -> None:
+    """A relative path of a local source is taken from the task file's folder."""
+    try:
+        source = record["recipe"]["source"]
+        if source["provider"] == "local":
+            source["path"] = str(path.parent / source["path"])
+    except (KeyError, TypeError):
+        return  # the schema says what is missing
 
 
 def _merge(record: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:

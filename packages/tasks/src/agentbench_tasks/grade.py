@@ -1,17 +1,14 @@
 """Grade a submission on the host: score, place on the human board, margin between anchors."""
 
-import hashlib
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
 from pydantic import Field
 
-from agentbench_scoring import SubmissionSpec, TargetSpec, align, get_metric
-from agentbench_tasks.board import Medal, standing
+from agentbench_scoring import Leaderboard, Medal, SubmissionSpec, TargetSpec, score_submission
 from agentbench_tasks.build import ANSWERS, PART
 from agentbench_tasks.errors import PreparationError
-from agentbench_tasks.metric_input import metric_input
 from agentbench_tasks.prepare import PreparedTask
 from agentbench_tasks.record import Record
 from agentbench_tasks.task import SubmissionTask
@@ -57,7 +54,7 @@ class Grade(Record):
 
 
 def submission_spec(task: SubmissionTask) -> SubmissionSpec:
-    """The task's submission format as agentbench-scoring states it."""
+    """The task's submission format and metric as agentbench-scoring states them."""
     return SubmissionSpec(
         id_columns=task.submission.id,
         targets=tuple(
@@ -70,6 +67,10 @@ def submission_spec(task: SubmissionTask) -> SubmissionSpec:
             )
             for name, column in task.submission.columns.items()
         ),
+        metric=task.metric.name,
+        params=task.metric.params,
+        answer_columns=task.recipe.answers.metric_columns,
+        part_column=PART,
     )
 
 
@@ -98,34 +99,42 @@ def grade(
     """
     task = prepared.task
     answers = read_answers(prepared)
-    aligned = align(submission_spec(task), submission, answers)
-    keep = pl.Series([True] * answers.height) if part == "all" else answers[PART] == part
-    if not keep.any():
+    if part != "all" and part not in answers[PART].to_list():
         raise PreparationError(f"{task.name} has no {part} part: its test side is too small")
-    metric = get_metric(task.metric.name)
-    truth, prediction, extra = metric_input(
-        task.metric.name, task.submission, answers.filter(keep), aligned.filter(keep)
+    result = score_submission(
+        submission_spec(task), submission, answers, part=None if part == "all" else part
     )
-    score = metric(truth, prediction, **task.metric.params, **extra)
-    place = None
-    if prepared.synthetic is None:
-        place = standing(task.board, score, higher_is_better=task.higher_is_better)
+    score = result.value
+    board = leaderboard(task) if prepared.synthetic is None else None
+    human_rank = None if board is None else board.human_rank(score)
     margin = _margin(prepared, score)
-    progress = place.human_rank if place else min(max(margin or 0.0, 0.0), 1.0)
+    progress = min(max(margin or 0.0, 0.0), 1.0) if human_rank is None else human_rank
     return Grade(
         task=task.name,
         task_version=task.version,
         metric=task.metric.name,
         part=part,
-        n=int(keep.sum()),
+        n=result.n_rows,
         score=score,
         higher_is_better=task.higher_is_better,
-        human_rank=None if place is None else place.human_rank,
-        position=None if place is None else place.position,
-        medal=None if place is None else place.medal,
+        human_rank=human_rank,
+        position=None if board is None else board.position(score).position,
+        medal=None if board is None else board.medal(score),
         margin=margin,
         progress=progress,
-        sha256=_digest(submission),
+        sha256=result.submission_sha256,
+    )
+
+
+def leaderboard(task: SubmissionTask) -> Leaderboard | None:
+    """The private board, from its quantiles; None without one that ranks anybody."""
+    if task.board is None or task.board.private.best == task.board.private.worst:
+        return None
+    board = task.board.private
+    quantiles = {0: board.best, 0.01: board.p1, 0.05: board.p5, 0.1: board.p10, 0.25: board.p25}
+    quantiles |= {0.5: board.p50, 0.75: board.p75, 0.9: board.p90, 1: board.worst}
+    return Leaderboard.from_quantiles(
+        quantiles, n_teams=board.n, higher_is_better=task.higher_is_better
     )
 
 
@@ -135,10 +144,3 @@ def _margin(prepared: PreparedTask, score: float) -> float | None:
         return None
     span = anchors.strong.value - anchors.trivial.value
     return (score - anchors.trivial.value) / span if span else None
-
-
-def _digest(submission: str | Path | pl.DataFrame) -> str:
-    if isinstance(submission, pl.DataFrame):
-        return hashlib.sha256(submission.write_csv().encode()).hexdigest()
-    with Path(submission).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

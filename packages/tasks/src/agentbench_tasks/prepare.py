@@ -18,6 +18,9 @@ from agentbench_tasks.task import Task
 _BATCH_ROWS = 50_000
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedTask:
     """A task whose data lie on this machine.
@@ -98,7 +101,8 @@ def prepare(
             manifest.write(work / "made")
             _publish(work / "made", target)
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        # polars raises plain OSErrors, whose number stands in the text only
+        if error.errno in _FULL or any(f"os error {number}" in str(error) for number in _FULL):
             raise PreparationError(
                 f"no space left in {home} while preparing {task.name}; nothing was kept"
             ) from error

@@ -194,6 +194,8 @@ class Answers(Record):
     Args:
         transforms: Applied in order to the test rows.
         extra: Columns beside ids and targets that the metric needs (weights, groups).
+        metric_columns: Where the metric's own fields and parameters stand, if not under the
+            predicted columns' names: `sample_weight: weight`.
         part_by: Column whose values stay together in one part (public or private).
         public: Share of the answers in the public part, whose score an agent may see; 0 where the
             test side is too small to be cut in two.
@@ -201,6 +203,9 @@ class Answers(Record):
 
     transforms: tuple[Transform, ...] = ()
     extra: tuple[str, ...] = ()
+    metric_columns: dict[str, str | tuple[str, ...]] = Field(
+        default_factory=dict[str, str | tuple[str, ...]]
+    )
     part_by: str | None = None
     public: float = Field(default=0.3, ge=0, lt=1)
 
@@ -226,9 +231,9 @@ class Recipe(Record):
         media: Files and folders that follow the split.
         copy_files: Files copied unchanged: globs under the raw folder.
         answers: How test rows become answers.
-        sample: Values of the sample submission by column, `*` for all others: a constant; `mean`, `median` or `mode`
-            of the training side; `sorted`, the answer's words in alphabetical order; or `=name`,
-            the value of an answer column that the agent sees anyway.
+        sample: Values of the sample submission by column, `*` for all others: a constant; `mean`,
+            `median` or `mode` of the training side; `sorted`, the answer's words in alphabetical
+            order; or `=name`, the value of an answer column that the agent sees anyway.
         hook: Name of the module in `hooks/` that turns raw files no format above can read into
             files that one can.
     """

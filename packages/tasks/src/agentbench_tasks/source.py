@@ -15,11 +15,22 @@ from agentbench_tasks.errors import (
     SourceError,
 )
 from agentbench_tasks.manifest import hash_file
-from agentbench_tasks.recipe import HuggingFaceSource, KaggleSource, UrlSource
+from agentbench_tasks.recipe import (
+    EmbeddedSource,
+    HuggingFaceSource,
+    KaggleSource,
+    LocalSource,
+    Source,
+    UrlSource,
+)
 from agentbench_tasks.task import Task
 from agentbench_tasks.unpack import unpack
 
 _TIMEOUT_S = 60
+_NO_CREDENTIALS = (
+    "Kaggle does not know this user: create an API token in your Kaggle settings and save it where"
+    " Kaggle's client looks for it"
+)
 
 
 def fetch(task: Task, scratch: Path, *, home: Path, raw: Path | None = None) -> Path:
@@ -43,38 +54,47 @@ def fetch(task: Task, scratch: Path, *, home: Path, raw: Path | None = None) -> 
     """
     source = task.recipe.source
     scratch.mkdir(parents=True)
-    store = home / "raw"
-    if raw is not None:
-        store = raw
-    elif source.provider == "embedded":
-        embedded = import_module("agentbench_tasks.embedded")
-        embedded.write_dataset(source.dataset, scratch)
-        store = scratch
-    elif source.provider == "local":
-        store = Path(source.path)
-    elif source.provider == "kaggle":
-        _kaggle(source, store)
-    elif source.provider == "huggingface":
-        _hugging_face(source, store)
-    else:
-        _urls(source, store)
+    store = _store(source, scratch, home) if raw is None else raw
     if not store.is_dir():
         raise SourceError(f"the folder of raw files {store} does not exist")
-    for name, digest in source.sha256.items():
+    _verify(store, source.sha256)
+    if store != scratch:
+        shutil.copytree(store, scratch, copy_function=_link, dirs_exist_ok=True)
+    if isinstance(source, KaggleSource):
+        bundle = scratch / f"{source.competition}.zip"
+        if bundle.is_file():
+            unpack(bundle, scratch)
+            bundle.unlink()
+    return scratch
+
+
+def _store(source: Source, scratch: Path, home: Path) -> Path:
+    """The folder that holds what the source gives, fetched if it must be."""
+    store = home / "raw"
+    match source:
+        case EmbeddedSource():
+            import_module("agentbench_tasks.embedded").write_dataset(source.dataset, scratch)
+            return scratch
+        case LocalSource():
+            return Path(source.path)
+        case KaggleSource():
+            _kaggle(source, store)
+        case HuggingFaceSource():
+            _hugging_face(source, store)
+        case UrlSource():
+            _urls(source, store)
+    return store
+
+
+def _verify(store: Path, checksums: dict[str, str]) -> None:
+    for name, digest in checksums.items():
         if not (store / name).is_file():
             raise SourceError(f"raw file {name} is missing from {store}")
         if hash_file(store / name) != digest:
             raise ChangedDataError(
-                f"{store / name} is not the file that {task.name} version {task.version} was made"
-                f" for: its SHA-256 is not {digest}"
+                f"{store / name} is not the file that this task was made for: its SHA-256 is not"
+                f" {digest}"
             )
-    if store != scratch:
-        shutil.copytree(store, scratch, copy_function=_link, dirs_exist_ok=True)
-    bundle = scratch / f"{source.competition}.zip" if source.provider == "kaggle" else None
-    if bundle is not None and bundle.is_file():
-        unpack(bundle, scratch)
-        bundle.unlink()
-    return scratch
 
 
 def _link(source: str, target: str) -> str:
@@ -104,17 +124,18 @@ def _kaggle(source: KaggleSource, store: Path) -> None:
     except exceptions.KaggleApiHTTPError as error:
         status = getattr(error.response, "status_code", None)
         if status == 401:
-            raise CredentialsError(
-                "Kaggle does not know this user: create an API token in your Kaggle settings and"
-                " save it where Kaggle's client looks for it"
-            ) from error
+            raise CredentialsError(_NO_CREDENTIALS) from error
         if status == 403:
             raise CredentialsError(
                 f"Kaggle refuses {source.competition}: accept its rules at {page}/rules first"
             ) from error
         raise SourceError(f"Kaggle answered {status} for {source.competition}") from error
-    except exceptions.CredentialError as error:
-        raise CredentialsError(str(error)) from error
+    except (exceptions.CredentialError, exceptions.UnauthenticatedError) as error:
+        raise CredentialsError(_NO_CREDENTIALS) from error
+    except OSError as error:
+        if error.errno is not None:  # the disk; what has no number comes from the network
+            raise
+        raise SourceError(f"Kaggle cannot be reached for {source.competition}") from error
     partial.rename(store)
 
 

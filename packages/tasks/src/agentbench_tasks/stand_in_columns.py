@@ -9,7 +9,7 @@ import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,12 @@ from agentbench_tasks.errors import PreparationError
 
 Floats = NDArray[np.float64]
 _HIDDEN = 3
-_DAY_ZERO = datetime(2019, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 - one spelling everywhere
-_WORDS = (
-    "amber basil cedar delta ember fable grove harbor iris jasper kelp lotus maple nectar olive "
-    "pearl quartz river saffron tulip umber violet willow yarrow zephyr"
-).split()
+_DAY_ZERO = datetime(2019, 1, 1, tzinfo=UTC)
+_WORDS = [
+    *["amber", "basil", "cedar", "delta", "ember", "fable", "grove", "harbor"],
+    *["iris", "jasper", "kelp", "lotus", "maple", "nectar", "olive", "pearl"],
+    *["quartz", "river", "saffron", "tulip", "umber", "violet", "willow", "yarrow"],
+]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,7 +83,7 @@ def draw_table(
     keys = [name for name, kind in kinds.items() if kind.split(" ")[0] == "key"]
     if keys and main is not None:
         _follow(table, keys[0], kinds[keys[0]], main)
-    for name, kind in kinds.items():
+    for kind in kinds.values():
         if kind.split(" ")[0] in {"group", "scans", "fragments"}:
             _gather(table, kind)
             break
@@ -245,11 +246,13 @@ def _pixels(rows: Rows, name: str, length: str) -> list[Any]:
     ]
 
 
-def _mask(rows: Rows, name: str, _: str) -> list[Any]:
+def _mask(rows: Rows, name: str, apart: str) -> list[Any]:
+    """Run-length codes; with `apart`, those of one group do not overlap."""
     starts, lengths = rows.target(name), rows.target(name + "length")
+    shifts = [100 * (place - 1) for place in _rank(rows, name, "")] if apart else [0] * rows.n
     return [
-        "" if start < 0.15 else f"{1 + int(start * 40)} {5 + int(length * 20)}"
-        for start, length in zip(starts, lengths, strict=True)
+        "" if start < 0.15 else f"{1 + int(start * 40) + shift} {5 + int(length * 20)}"
+        for start, length, shift in zip(starts, lengths, shifts, strict=True)
     ]
 
 
@@ -379,6 +382,10 @@ def _row(rows: Rows, _: str, pattern: str) -> list[Any]:
     return [pattern.format(10_000 + row) for row in range(rows.n)]
 
 
+def _word(rows: Rows, _: str, __: str) -> list[Any]:
+    return [f"{_WORDS[int(i) % len(_WORDS)]}{i}" for i in rows.rng.permutation(rows.n)]
+
+
 KINDS: dict[str, Callable[[Rows, str, str], list[Any]]] = {
     "before": _before,
     "binary": _binary,
@@ -426,5 +433,5 @@ KINDS: dict[str, Callable[[Rows, str, str], list[Any]]] = {
     "time": lambda rows, _, __: [round(0.0001 * (row + 1), 4) for row in range(rows.n)],
     "vector": _vector,
     "weight": lambda rows, _, __: [float(w) for w in rows.rng.integers(1, 4, rows.n)],
-    "word": lambda rows, name, _: [f"{_WORDS[i % 25]}{i}" for i in rows.rng.permutation(rows.n)],
+    "word": _word,
 }

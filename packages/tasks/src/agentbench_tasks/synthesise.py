@@ -25,7 +25,7 @@ from agentbench_tasks.recipe import Recipe
 from agentbench_tasks.record import expand_names
 from agentbench_tasks.stand_in_columns import Rows, draw_table
 from agentbench_tasks.task import Task
-from agentbench_tasks.transforms import apply_all
+from agentbench_tasks.transforms import Indicators, OneHot, apply_all
 
 MINIMUM_ROWS = 50
 _IMAGES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
@@ -69,7 +69,7 @@ def _written_out(kinds: dict[str, str], recipe: Recipe) -> dict[str, str]:
         (
             "|".join(transform.classes)
             for transform in recipe.answers.transforms
-            if transform.op in {"one_hot", "indicators"}
+            if isinstance(transform, OneHot | Indicators)
         ),
         "",
     )

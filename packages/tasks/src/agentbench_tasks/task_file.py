@@ -88,3 +88,8 @@ def read_record(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise TaskFileError(f"{path}: expected a mapping of fields, found {type(record).__name__}")
     return cast("dict[str, Any]", record)
+
+
+def task_schema() -> dict[str, Any]:
+    """The JSON Schema of a task file."""
+    return _ADAPTER.json_schema()

@@ -8,6 +8,7 @@ from agentbench_agents.models.errors import (
     ModelRequestError,
     ModelUnavailableError,
 )
+from agentbench_agents.models.gate import Gate
 from agentbench_agents.models.model import (
     Completion,
     FunctionCallDict,
@@ -22,12 +23,15 @@ from agentbench_agents.models.model import (
     Usage,
 )
 from agentbench_agents.models.registry import model_schemes, open_model
+from agentbench_agents.models.retry import Retry
+from agentbench_agents.models.secrets import redact
 
 __all__ = [
     "Completion",
     "ContextLengthError",
     "FunctionCallDict",
     "FunctionSchema",
+    "Gate",
     "Message",
     "Model",
     "ModelConfigError",
@@ -35,6 +39,7 @@ __all__ = [
     "ModelProtocolError",
     "ModelRequestError",
     "ModelUnavailableError",
+    "Retry",
     "Role",
     "Sampling",
     "ToolCall",
@@ -43,4 +48,5 @@ __all__ = [
     "Usage",
     "model_schemes",
     "open_model",
+    "redact",
 ]

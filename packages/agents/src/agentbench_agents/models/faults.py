@@ -170,6 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
     text: str
     delay_s: float
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or header and body, two writes, are 40 ms apart
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         """Stay silent."""

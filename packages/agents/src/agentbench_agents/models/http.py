@@ -1,8 +1,10 @@
 """Reading an HTTP answer within a deadline, whole or as server-sent events."""
 
+import json
+import re
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
@@ -11,6 +13,7 @@ from agentbench_agents.models.errors import ModelConfigError
 
 T = TypeVar("T", bound=BaseModel)
 
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _LARGEST_ANSWER = 64 * 2**20  # bytes; a million tokens with log-probabilities are less
 
 
@@ -82,7 +85,7 @@ def event_data(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def validated(kind: type[T], raw: bytes) -> T:
-    """Read JSON into a pydantic model.
+    """Read JSON into a pydantic model; half of a surrogate pair becomes U+FFFD.
 
     Raises:
         NotACompletionError: It is not JSON, or a field is missing or of the wrong kind.
@@ -90,11 +93,32 @@ def validated(kind: type[T], raw: bytes) -> T:
     try:
         return kind.model_validate_json(raw)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise NotACompletionError(
-            f"{where}: {first['msg']}" if where else first["msg"], raw
-        ) from None
+        failure = error
+    try:  # strict JSON knows no lone surrogates; servers that cut a character in two send them
+        return kind.model_validate(encodable(json.loads(raw)))
+    except ValidationError as error:
+        failure = error
+    except (ValueError, RecursionError):
+        pass
+    first = failure.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    raise NotACompletionError(f"{where}: {first['msg']}" if where else first["msg"], raw)
+
+
+def encodable(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """JSON whose strings can be sent.
+
+    Half of a surrogate pair, which UTF-8 has no code for, becomes U+FFFD. Output of hostile
+    programs may hold one.
+    """
+    if isinstance(value, str):
+        return _LONE_SURROGATE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        return {key: encodable(item) for key, item in fields.items()}
+    if isinstance(value, list):
+        return [encodable(item) for item in cast("list[Any]", value)]
+    return value
 
 
 def checked_url(url: str) -> str:

@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from typing import Any, cast
 
 from agentbench_agents.models.errors import ModelConfigError
+from agentbench_agents.models.gate import Gate
 from agentbench_agents.models.model import Model, Sampling
 
 Opener = Callable[..., Model]
@@ -21,6 +22,7 @@ def open_model(
     *,
     base_url: str | None = None,
     sampling: Sampling = Sampling(),  # noqa: B008 - frozen
+    gate: Gate | None = None,
 ) -> Model:
     """Open the model that a specification names.
 
@@ -40,6 +42,7 @@ def open_model(
         spec: See the table.
         base_url: Where the server is, for the schemes that have one.
         sampling: Defaults for every completion.
+        gate: Limits to share with other models of one account; models without a server have none.
 
     Raises:
         ModelConfigError: Unknown scheme or name, missing extra or key, or a base URL for a scheme
@@ -49,7 +52,7 @@ def open_model(
     if not scheme or not name:
         raise ModelConfigError(f"{spec!r} is not a model: write SCHEME:NAME, such as openai:gpt-5")
     if scheme in _SCHEMES:
-        return _open_own(scheme, name, base_url=base_url, sampling=sampling)
+        return _open_own(scheme, name, base_url=base_url, sampling=sampling, gate=gate)
     for found in entry_points(group=ENTRY_POINT_GROUP, name=scheme):
         return cast("Opener", found.load())(name, base_url=base_url, sampling=sampling)
     return _open_attribute(spec)
@@ -60,16 +63,18 @@ def model_schemes() -> tuple[str, ...]:
     return tuple(sorted({*_SCHEMES, *(e.name for e in entry_points(group=ENTRY_POINT_GROUP))}))
 
 
-def _open_own(scheme: str, name: str, *, base_url: str | None, sampling: Sampling) -> Model:
+def _open_own(
+    scheme: str, name: str, *, base_url: str | None, sampling: Sampling, gate: Gate | None
+) -> Model:
     """The back ends of this package; each imports its library only when it is opened."""
     if scheme == "openai":
         from agentbench_agents.models.openai import OpenAIModel
 
-        return OpenAIModel(name, base_url=base_url, sampling=sampling)
+        return OpenAIModel(name, base_url=base_url, sampling=sampling, gate=gate)
     if scheme == "anthropic":
         from agentbench_agents.models.anthropic import AnthropicModel
 
-        return AnthropicModel(name, base_url=base_url, sampling=sampling)
+        return AnthropicModel(name, base_url=base_url, sampling=sampling, gate=gate)
     if base_url is not None:
         raise ModelConfigError(f"{scheme} models have no base URL, got {base_url!r}: leave it out")
     if scheme == "transformers":

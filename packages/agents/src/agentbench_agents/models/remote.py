@@ -8,7 +8,12 @@ from typing import Any, ClassVar
 from agentbench_agents.models.endpoint import Endpoint
 from agentbench_agents.models.errors import ModelError
 from agentbench_agents.models.gate import Gate
-from agentbench_agents.models.http import NotACompletionError, StreamCutError, StreamFailedError
+from agentbench_agents.models.http import (
+    NotACompletionError,
+    StreamCutError,
+    StreamFailedError,
+    encodable,
+)
 from agentbench_agents.models.model import Completion, Message, Sampling, ToolSchema
 from agentbench_agents.models.prices import with_cost
 from agentbench_agents.models.retry import Retry
@@ -53,7 +58,9 @@ class RemoteModel(ABC):
         sampling: Sampling = Sampling(),  # noqa: B008 - frozen
     ) -> Completion:
         """Answer a conversation; see `Model.complete`."""
-        body = self._body(messages, tools, sampling.over(self._sampling))
+        body: dict[str, object] = encodable(
+            self._body(messages, tools, sampling.over(self._sampling))
+        )
         return self._retry.call(
             lambda timeout_s: self._attempt(body, timeout_s),
             gate=self._gate,

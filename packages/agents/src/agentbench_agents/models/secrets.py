@@ -5,15 +5,19 @@ import re
 from collections.abc import Iterable, Mapping
 
 _SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(_ID)?$", re.IGNORECASE)
-_SECRET_SHAPE = re.compile(
-    r"\b(?:sk-[A-Za-z0-9_-]{20,}"  # OpenAI, Anthropic and those that copy them
-    r"|hf_[A-Za-z0-9]{20,}"  # Hugging Face
-    r"|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}"
-    r"|AKIA[0-9A-Z]{16}"  # Amazon
-    r"|AIza[0-9A-Za-z_-]{35}"  # Google
-    r"|xai-[A-Za-z0-9]{20,})"
+_SECRET_SHAPES = tuple(
+    re.compile(shape)  # each begins with a literal, which makes the search fast
+    for shape in (
+        r"sk-[A-Za-z0-9_-]{20,}",  # OpenAI, Anthropic and those that copy them
+        r"hf_[A-Za-z0-9]{20,}",  # Hugging Face
+        r"gh[pousr]_[A-Za-z0-9]{20,}",
+        r"github_pat_[A-Za-z0-9_]{20,}",
+        r"AKIA[0-9A-Z]{16}",  # Amazon
+        r"AIza[0-9A-Za-z_-]{35}",  # Google
+        r"xai-[A-Za-z0-9]{20,}",
+    )
 )
-_USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
+_USERINFO = re.compile(r"://[^/@\s]+@")
 _SHORTEST = 8  # a shorter value would blank ordinary words
 REDACTED = "[secret]"
 
@@ -39,5 +43,13 @@ def redact(text: str, *, secrets: Iterable[str] = ()) -> str:
     for secret in (*secrets, *environment_secrets()):
         if secret in text:
             text = text.replace(secret, REDACTED)
-    text = _SECRET_SHAPE.sub(REDACTED, text)
-    return _USERINFO.sub("", text)
+    for shape in _SECRET_SHAPES:
+        text = shape.sub(_blank, text)
+    return _USERINFO.sub("://", text)
+
+
+def _blank(match: "re.Match[str]") -> str:
+    """``sk-`` inside a word such as ``task-`` begins no key."""
+    start = match.start()
+    inside = start > 0 and match.string[start - 1].isalnum()
+    return match[0] if inside else REDACTED

@@ -42,7 +42,8 @@ def tiny_model(path: str | Path, *, seed: int = 0, window: int = 65536) -> Path:
     """Write a random causal language model with tokenizer and chat template.
 
     A Llama of 2 layers and hidden size 64 (some 100 000 parameters) over bytes: it reads any text
-    and writes printable ASCII that makes no sense, some 100 characters at temperature 1.
+    and writes printable ASCII that makes no sense, some 40 characters at temperature 1 and mostly
+    none at temperature 0.
 
     Args:
         path: Directory to create.
@@ -114,7 +115,8 @@ def _write_ascii(embedding: Any, output: Any, writers: list[Any]) -> None:  # no
     ]  # !-~, " ", \n
     embedding[:, 0] = 0.1
     output[:, 0] = -2.0
-    output[[*spoken, len(alphabet) + 1], 0] = 2.0  # and the end of the turn
+    output[spoken, 0] = 2.0
+    output[len(alphabet) + 1, 0] = 2.1  # the end of the turn: greedily at once, or never
     for matrix in writers:
         matrix[0] = 0.0
 
@@ -194,7 +196,7 @@ def _llama_shapes(vocabulary: int) -> list[tuple[str, tuple[int, ...]]]:
 
 
 @contextmanager
-def serve(path: str | Path, *, timeout_s: float = 120.0) -> Generator[str]:
+def serve(path: str | Path, *, timeout_s: float = 300.0) -> Generator[str]:
     """Run a real OpenAI-compatible server on CPU until the block ends.
 
     A directory is served by ``transformers serve``, a ``.gguf`` file by llama.cpp's server, which

@@ -16,6 +16,7 @@ from agentbench_agents.models.errors import (
     ModelConfigError,
     ModelRequestError,
 )
+from agentbench_agents.models.http import encodable
 from agentbench_agents.models.model import (
     Completion,
     Message,
@@ -108,10 +109,14 @@ class TransformersModel:
             ModelRequestError: The chat template refuses the conversation.
         """
         wanted = sampling.over(self._sampling)
-        prompt = self._render(messages, tools)
-        room = self._room(len(prompt))
         with self._lock:
-            tokens, logprobs = self._generate(prompt, wanted, room)
+            return self._complete(messages, tools, wanted)
+
+    def _complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema], wanted: Sampling
+    ) -> Completion:
+        prompt = self._render(messages, tools)
+        tokens, logprobs = self._generate(prompt, wanted, self._room(len(prompt)))
         text, stopped = _cut(self._decode(tokens), wanted.stop)
         ended = bool(tokens) and tokens[-1] in self._end_tokens()
         parsed, calls = (text, ()) if not tools else self._parse(tokens, text, prompt, tools)
@@ -134,7 +139,7 @@ class TransformersModel:
 
         try:
             rendered = self._tokenizer.apply_chat_template(
-                [_for_template(message) for message in messages],
+                [encodable(_for_template(message)) for message in messages],
                 tools=list(tools) or None,
                 add_generation_prompt=True,
                 tokenize=True,

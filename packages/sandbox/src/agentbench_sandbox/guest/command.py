@@ -302,6 +302,8 @@ class Command:
         else:
             code, number = os.WEXITSTATUS(status), None
         background = len(descendants(os.getpid())) if self.children.reap() else 0
+        if background > self.setting.pids_limit - 8:
+            self.limit = self.limit or "pids"
         parts: list[bytes] = []
         sizes: list[int] = []
         for stream in (1, 2):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ctypes
+import gc
 import os
 import resource
 import signal
@@ -117,20 +118,25 @@ class Confinement:
             landlock = config["landlock"]
             self.ruleset = landlock_ruleset(landlock["rules"], landlock["handled"])
 
-    def enter(self) -> None:
-        """Become the agent. Called once, in the child; what fails here must end the child."""
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-        try:
-            with open("/proc/self/oom_score_adj", "w") as file:
-                file.write("800")
-        except OSError:
-            pass  # rootless: the supervisor is outside the limit anyway
+    def join_groups(self) -> None:
+        """Move this process, and what it will fork, into its control groups.
+
+        The kernel takes milliseconds for it, so leaders do it once instead of every command.
+        """
         for group in self.join:
             with open(group, "w") as file:
                 file.write("0")
+
+    def enter(self) -> None:
+        """Become the agent. Called once, in the child; what fails here must end the child."""
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        try:
+            score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+            os.write(score, b"800")
+            os.close(score)
+        except OSError:
+            pass  # rootless: the supervisor is outside the limit anyway
         for limit, value in self.rlimits:
             lower(limit, value)
         if self.uid is not None:
@@ -184,3 +190,4 @@ def stay_private() -> None:
     os.closerange(3, 1 << 16)
     prctl(PR_SET_DUMPABLE, 0)
     sys.setrecursionlimit(2000)
+    gc.disable()  # a collection in a forked child would copy every page it looks at

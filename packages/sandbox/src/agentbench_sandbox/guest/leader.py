@@ -36,9 +36,10 @@ class Setting:
         self.python = config["python"]
         self.cell_program = config["cell_program"]
         self.confinement = confinement
+        self.pids_limit = config["watch"].get("pids", float("inf"))
         self.wakeup = -1
-        self.oom_counters = config["oom_counters"]
-        self.pids_counters = config["pids_counters"]
+        self.oom_counters = [path for path in config["oom_counters"] if os.path.exists(path)]
+        self.pids_counters = [path for path in config["pids_counters"] if os.path.exists(path)]
 
     def oom_kills(self) -> int:
         """Return how many processes the kernel has killed for memory."""
@@ -85,6 +86,7 @@ def do_transfer(link: Link, request: Header, body: bytes, setting: Setting) -> H
 def lead(fd: int, setting: Setting) -> None:
     """Serve requests until the supervisor closes the socket, then end every process of ours."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
+    setting.confinement.join_groups()
     setting.wakeup, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)

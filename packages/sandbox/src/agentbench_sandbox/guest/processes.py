@@ -17,10 +17,15 @@ def parents() -> dict[int, int]:
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
-                with open(f"/proc/{name}/stat", "rb") as file:
-                    found[int(name)] = int(file.read().rpartition(b")")[2].split()[1])
+                fd = os.open(f"/proc/{name}/stat", os.O_RDONLY)
+            except OSError:
+                continue
+            try:
+                found[int(name)] = int(os.read(fd, 1024).rpartition(b")")[2].split(None, 2)[1])
             except (OSError, IndexError, ValueError):
                 continue
+            finally:
+                os.close(fd)
     return found
 
 
@@ -83,16 +88,17 @@ class Children:
 def freeze(root: int) -> set[int]:
     """Stop the tree below `root` until no new process appears in it; return its process ids."""
     stopped: set[int] = set()
-    while True:
+    clean = 0
+    while clean < 2:  # one look can miss a process that changes its parent meanwhile
         fresh = [pid for pid in descendants(root) if pid not in stopped]
-        if not fresh:
-            return stopped
+        clean = 0 if fresh else clean + 1
         for pid in fresh:
             send_signal(pid, signal.SIGSTOP)
             stopped.add(pid)
+    return stopped
 
 
-def kill_tree(root: int, children: Children, patience_s: float = 5.0) -> bool:
+def kill_tree(root: int, children: Children, patience_s: float = 20.0) -> bool:
     """Kill everything below `root`, and `root` too unless it is this process.
 
     All processes are stopped before the first is killed, so that a fork bomb cannot outrun the
@@ -146,16 +152,16 @@ def proportional_kib(pids: list[int]) -> int:
 
 
 def read_counter(paths: Sequence[str], key: str) -> int:
-    """Return the integer after `key` in the first of `paths` that has it; 0 when none has."""
+    """Return the integer after `key` in the first of `paths` that exists; 0 when none does."""
     for path in paths:
         try:
-            with open(path) as file:
-                for line in file:
-                    fields = line.split()
-                    if len(fields) == 2 and fields[0] == key:
-                        return int(fields[1])
-        except (OSError, ValueError):
+            fd = os.open(path, os.O_RDONLY)
+        except OSError:
             continue
+        fields = os.read(fd, 4096).split()
+        os.close(fd)
+        wanted = key.encode()
+        return int(fields[fields.index(wanted) + 1]) if wanted in fields else 0
     return 0
 
 

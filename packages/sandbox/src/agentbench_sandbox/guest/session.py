@@ -96,7 +96,9 @@ class Session:
         for name, number in (("stdout", 1), ("stderr", 2)):
             stream = getattr(sys, name)
             if getattr(stream, "closed", True) or stream is not getattr(sys, f"__{name}__"):
-                fresh = open(number, "w", encoding="utf-8", errors="replace", closefd=False)
+                fresh = open(  # noqa: SIM115 - it lives as long as the session
+                    number, "w", encoding="utf-8", errors="replace", closefd=False
+                )
                 setattr(sys, name, fresh)
                 setattr(sys, f"__{name}__", fresh)
         signal.signal(signal.SIGINT, self.interrupted)

@@ -313,7 +313,7 @@ class Supervisor:
 
     def watch(self) -> None:
         """End the command that uses most when all of them together use too much."""
-        if not self.by_request and len(self.leaders) == len(self.idle):
+        if not self.busy():
             return
         trees = {
             leader: descendants(leader.pid)
@@ -371,7 +371,7 @@ class Supervisor:
         left = self.deadline - time.monotonic()
         if left <= 0:
             return False
-        busy = self.limits and len(self.idle) < len(self.leaders)
+        busy = self.limits and self.busy()
         for fd, event in poller.poll(min(left, TICK_S if busy else 3600) * 1000):
             if fd == 0:
                 if not self.from_host():
@@ -414,10 +414,20 @@ class Supervisor:
         self.add_leader()
         self.tell({"op": "ready", "python": sys.version.split()[0], "pid": os.getpid()})
         last = time.monotonic()
-        while self.wait():
-            if self.limits and time.monotonic() - last >= TICK_S:
+        while True:
+            was_busy = self.busy()
+            if not self.wait():
+                return
+            now = time.monotonic()
+            if not was_busy:
+                last = now  # nothing to watch yet, and a command is waiting to start
+            elif self.limits and now - last >= TICK_S:
                 self.watch()
                 last = time.monotonic()
+
+    def busy(self) -> bool:
+        """Whether any leader works or keeps something running."""
+        return len(self.idle) < len(self.leaders)
 
 
 def direct_children() -> list[int]:
@@ -452,7 +462,9 @@ def main() -> None:
     config, _ = Link(0).receive()
     try:
         for path in config.get("shared", ()):
-            os.chmod(path, 0o1777)  # Docker gives a tmpfs the mode of the directory below it
+            os.chmod(path, 0o1777)  # noqa: S103 - Docker gives a tmpfs the mode of the directory below it
+        if config.get("cpus"):
+            os.sched_setaffinity(0, config["cpus"])
         supervisor = Supervisor(config)
     except OSError as error:
         write_all(

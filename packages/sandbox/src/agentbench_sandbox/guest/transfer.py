@@ -37,8 +37,9 @@ def open_regular(
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         os.close(fd)
-        kind = "is_directory" if stat.S_ISDIR(status.st_mode) else "not_regular"
-        raise Refused(kind, f"{path}: not a regular file")
+        if stat.S_ISDIR(status.st_mode):
+            raise Refused("is_directory", f"{path}: is a directory")
+        raise Refused("not_regular", f"{path}: not a regular file")
     return fd, status
 
 

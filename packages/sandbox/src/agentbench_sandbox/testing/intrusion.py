@@ -33,7 +33,7 @@ def supervisor_cannot_be_read(sandbox: Sandbox) -> None:
 
 @needs("private_processes")
 def supervisor_cannot_be_traced(sandbox: Sandbox) -> None:
-    """ptrace and process_vm_readv on PID 1 are refused."""
+    """Ptrace and process_vm_readv on PID 1 are refused."""
     code = (
         ERRNO
         + "print(l.ptrace(16, 1, 0, 0), l.process_vm_readv(1, 0, 0, 0, 0, 0), l.ptrace(16, 2, 0, 0))"
@@ -105,7 +105,7 @@ def no_capabilities(sandbox: Sandbox) -> None:
 
 @needs("isolated")
 def namespaces_cannot_be_made(sandbox: Sandbox) -> None:
-    """unshare and clone with namespace flags are refused."""
+    """Unshare and clone with namespace flags are refused."""
     code = ERRNO + (
         "for flag in (0x10000000, 0x00020000, 0x40000000, 0x20000000):\n"
         "    print(l.unshare(flag), l.syscall(56, flag | 17, 0, 0, 0, 0))"

@@ -1,93 +1,116 @@
-"""Metrics by name: `get_metric(name)(y_true, y_pred, **params)`.
-
-Arguments are in the order (truth, prediction), in every metric. Direction is part of a metric's
-specification and never inferred from data. A value that is undefined on the data raises
-`UndefinedMetricError`; a finite number where that is due would be a defect.
-"""
+"""Metrics by name: `get_metric("roc_auc")(y_true, y_pred)`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
+from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, Literal
+from typing import Any
 
-from agentbench_scoring.errors import UnknownMetricError
+from agentbench_scoring.errors import InvalidInputError, UnknownMetricError
+from agentbench_scoring.metrics.spec import Layout, Metric, MetricSpec, metric
 
-Kind = Literal["label", "score", "value"]
+_MODULES = (
+    "auc",
+    "boxes",
+    "classification",
+    "correlation",
+    "geometry",
+    "masks",
+    "multilabel",
+    "probabilistic",
+    "ranking",
+    "regression",
+    "text",
+)
+_registered: dict[str, Metric] = {}
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricSpec:
-    """What is known of a metric.
-
-    Attributes:
-        name: Canonical name.
-        higher_is_better: Direction.
-        low: Smallest value it can take.
-        high: Largest value it can take.
-        kind: What a prediction is: a class `label`, a real `score` or probability, a `value`.
-        min_classes: Classes that the truth must hold for the metric to be defined.
-    """
-
-    name: str
-    higher_is_better: bool
-    low: float
-    high: float
-    kind: Kind
-    min_classes: int = 1
-
-    @property
-    def best(self) -> float:
-        """The value of a perfect prediction."""
-        return self.high if self.higher_is_better else self.low
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A metric: its specification and its function."""
-
-    spec: MetricSpec
-    function: Callable[..., float]
-
-    def __call__(self, y_true: Any, y_pred: Any, **params: Any) -> float:
-        """Return the metric of a prediction.
-
-        Args:
-            y_true: The truth, shape (n,).
-            y_pred: The prediction, shape (n,).
-            params: Parameters of the metric.
-
-        Raises:
-            InvalidSubmissionError: The prediction holds a NaN, an infinity or another shape.
-            UndefinedMetricError: The metric is not defined on this truth.
-        """
-        return float(self.function(y_true, y_pred, **params))
-
-
-def get_metric(name: str) -> Metric:
-    """Find a metric by its name.
-
-    Raises:
-        UnknownMetricError: There is none of that name.
-    """
-    known = _known()
-    if name in known:
-        return known[name]
-    for entry in entry_points(group="agentbench.metrics", name=name):
-        return entry.load()
-    close = get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
-    raise UnknownMetricError(f"unknown metric {name!r}; {hint}")
-
-
-def metric_names() -> list[str]:
-    """Return the names of all metrics, those of other packages included."""
-    return sorted({*_known(), *entry_points(group="agentbench.metrics").names})
+__all__ = ["Metric", "MetricSpec", "get_metric", "list_metrics", "register_metric"]
 
 
 @cache
-def _known() -> dict[str, Metric]:
-    from agentbench_scoring.metrics import classification, regression
+def _built_in() -> dict[str, Metric]:
+    found: dict[str, Metric] = {}
+    for name in _MODULES:
+        module = import_module(f"{__name__}.{name}")
+        for value in vars(module).values():
+            if isinstance(value, Metric):
+                found[value.spec.name] = value
+    return found
 
-    return {m.spec.name: m for m in (*classification.METRICS, *regression.METRICS)}
+
+def get_metric(name: str) -> Metric:
+    """The metric of this name: built in, registered, or of the entry-point group.
+
+    Args:
+        name: A canonical name such as "roc_auc"; `list_metrics` has them all.
+
+    Returns:
+        A `Metric`: call it with `(y_true, y_pred, **params)`; its `.spec` describes it.
+
+    Raises:
+        UnknownMetricError: No metric has this name.
+    """
+    for source in (_built_in(), _registered):
+        if name in source:
+            return source[name]
+    for point in entry_points(group="agentbench.metrics", name=name):
+        found = point.load()
+        if not isinstance(found, Metric) or found.spec.name != name:
+            raise InvalidInputError(
+                f"entry point {point.value!r} of agentbench.metrics is not a metric {name!r}"
+            )
+        return found
+    near = get_close_matches(name, [*_built_in(), *_registered], n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "`agentbench-score metrics` lists them all"
+    raise UnknownMetricError(f"no metric {name!r}; {hint}")
+
+
+def list_metrics() -> list[MetricSpec]:
+    """Specs of all metrics, by name: built in, registered, and of the entry-point group."""
+    found = {**_registered, **_built_in()}
+    for point in entry_points(group="agentbench.metrics"):
+        if point.name not in found:
+            found[point.name] = get_metric(point.name)
+    return [found[name].spec for name in sorted(found)]
+
+
+def register_metric(
+    name: str,
+    *,
+    higher_is_better: bool,
+    bounds: tuple[float | None, float | None] = (None, None),
+    truth: Layout = "real",
+    prediction: Layout = "real",
+    min_classes: int = 1,
+) -> Callable[[Callable[..., float]], Metric]:
+    """Decorator that makes a function `(y_true, y_pred, *, ...) -> float` a metric by name.
+
+    Args:
+        name: The name `get_metric` finds it by; one that exists is an error.
+        higher_is_better: Direction.
+        bounds: Smallest and largest value, None where unbounded.
+        truth: How the true values are read from a table (see `MetricSpec`).
+        prediction: How the predictions are read from a table.
+        min_classes: Distinct classes that the truth must hold.
+
+    Raises:
+        InvalidInputError: The name is taken.
+    """
+    if name in _built_in() or name in _registered:
+        raise InvalidInputError(f"a metric {name!r} exists already")
+    make = metric(
+        name,
+        higher_is_better=higher_is_better,
+        bounds=bounds,
+        truth=truth,
+        prediction=prediction,
+        min_classes=min_classes,
+    )
+
+    def register(function: Callable[..., Any]) -> Metric:
+        made = make(function)
+        _registered[name] = made
+        return made
+
+    return register

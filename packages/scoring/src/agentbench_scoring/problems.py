@@ -11,7 +11,7 @@ from agentbench_scoring.results import Results, Run
 _EXAMPLES = 10
 
 
-class Finding(BaseModel):
+class Problem(BaseModel):
     """One problem of a results table.
 
     Attributes:
@@ -32,8 +32,8 @@ class Finding(BaseModel):
     examples: tuple[str, ...]
 
 
-def find_problems(results: Results) -> tuple[Finding, ...]:
-    """All findings about a table, worst first.
+def find_problems(results: Results) -> tuple[Problem, ...]:
+    """All problems of a table, worst first.
 
     Args:
         results: from ``read_results``.
@@ -49,14 +49,14 @@ def find_problems(results: Results) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda f: (order[f.severity], f.code)))
 
 
-def _finding(
+def _problem(
     code: str, severity: Literal["error", "warning", "note"], message: str, items: Iterable[str]
-) -> list[Finding]:
+) -> list[Problem]:
     names = list(items)
     if not names:
         return []
     return [
-        Finding(
+        Problem(
             code=code,
             severity=severity,
             message=message,
@@ -66,7 +66,7 @@ def _finding(
     ]
 
 
-def _mixed(runs: Sequence[Run]) -> list[Finding]:
+def _mixed(runs: Sequence[Run]) -> list[Problem]:
     """Runs that were not made under the same conditions."""
     versions: defaultdict[str, set[str]] = defaultdict(set)
     feedback: defaultdict[str, set[str]] = defaultdict(set)
@@ -74,19 +74,19 @@ def _mixed(runs: Sequence[Run]) -> list[Finding]:
         versions[run.task].add(run.task_version)
         feedback[run.task].add(run.feedback or "undeclared")
     return [
-        *_finding(
+        *_problem(
             "mixed_task_versions",
             "error",
             "Runs of one task used different versions of it: their scores are not comparable.",
             sorted(f"{t}: {', '.join(sorted(v))}" for t, v in versions.items() if len(v) > 1),
         ),
-        *_finding(
+        *_problem(
             "mixed_feedback",
             "error",
             "Runs of one task could learn different things from the grader.",
             sorted(f"{t}: {', '.join(sorted(v))}" for t, v in feedback.items() if len(v) > 1),
         ),
-        *_finding(
+        *_problem(
             "private_feedback",
             "warning",
             "These runs were told their score on the answers that the final score uses.",
@@ -95,25 +95,25 @@ def _mixed(runs: Sequence[Run]) -> list[Finding]:
     ]
 
 
-def _missing(results: Results) -> list[Finding]:
+def _missing(results: Results) -> list[Problem]:
     ran = {(run.entrant, run.task) for run in results.runs}
     counted = Counter((r.entrant, r.task) for r in results.runs if r.status != "infra")
     pairs = [(e, t) for e in results.entrants for t in results.clusters]
     most = {e: max((counted[e, t] for t in results.clusters), default=0) for e in results.entrants}
     return [
-        *_finding(
+        *_problem(
             "missing_tasks",
             "warning",
             "These agents never ran these tasks; unless dropped they count as failures.",
             [f"{e}: {t}" for e, t in pairs if (e, t) not in ran],
         ),
-        *_finding(
+        *_problem(
             "infra_only",
             "warning",
             "Only infrastructure failures here; the task is left out of the agent's means.",
             [f"{e}: {t}" for e, t in pairs if (e, t) in ran and not counted[e, t]],
         ),
-        *_finding(
+        *_problem(
             "unequal_runs",
             "note",
             "Fewer runs than the same agent made of other tasks; tasks still weigh equally.",
@@ -123,7 +123,7 @@ def _missing(results: Results) -> list[Finding]:
                 if 0 < counted[e, t] < most[e]
             ],
         ),
-        *_finding(
+        *_problem(
             "torn_lines",
             "note",
             "The file ended in an incomplete line, which was skipped: a run was being written.",
@@ -132,7 +132,7 @@ def _missing(results: Results) -> list[Finding]:
     ]
 
 
-def _unsuccessful(runs: Sequence[Run]) -> list[Finding]:
+def _unsuccessful(runs: Sequence[Run]) -> list[Problem]:
     """Runs without a score by status and code, and tasks that nobody solved."""
     by_code: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for run in runs:
@@ -145,12 +145,12 @@ def _unsuccessful(runs: Sequence[Run]) -> list[Finding]:
         "failed": ("warning", f"Runs that failed ({counted})"),
         "infra": ("note", "Runs lost to the infrastructure (not counted; run them again)"),
     }
-    found: list[Finding] = []
+    found: list[Problem] = []
     for (status, reason), ids in sorted(by_code.items(), key=lambda item: -len(item[1])):
         severity, text = what[status]
         level: Literal["warning", "note"] = "warning" if severity == "warning" else "note"
-        found += _finding(status, level, f"{text}: {reason}", ids)
-    return found + _finding(
+        found += _problem(status, level, f"{text}: {reason}", ids)
+    return found + _problem(
         "nobody_scored",
         "warning",
         "No agent was scored on these tasks: too hard, or broken.",
@@ -158,7 +158,7 @@ def _unsuccessful(runs: Sequence[Run]) -> list[Finding]:
     )
 
 
-def _boards(runs: Sequence[Run]) -> list[Finding]:
+def _boards(runs: Sequence[Run]) -> list[Problem]:
     """Tasks whose human board says nothing."""
     ranks: defaultdict[str, list[float | None]] = defaultdict(list)
     for run in runs:
@@ -166,13 +166,13 @@ def _boards(runs: Sequence[Run]) -> list[Finding]:
             ranks[run.task].append(run.human_rank)
     any_rank = any(run.human_rank is not None for run in runs)
     return [
-        *_finding(
+        *_problem(
             "no_human_rank",
             "warning",
             "Scored, but without a human rank: no board, or a degenerate one; not in the mean.",
             sorted(t for t, r in ranks.items() if any_rank and all(x is None for x in r)),
         ),
-        *_finding(
+        *_problem(
             "partial_human_rank",
             "error",
             "Some scored runs of these tasks have a human rank and some have none.",
@@ -182,7 +182,7 @@ def _boards(runs: Sequence[Run]) -> list[Finding]:
                 if any(x is None for x in r) and any(x is not None for x in r)
             ),
         ),
-        *_finding(
+        *_problem(
             "no_direction",
             "note",
             "Scores without higher_is_better: they cannot be compared with one another.",
@@ -191,21 +191,21 @@ def _boards(runs: Sequence[Run]) -> list[Finding]:
     ]
 
 
-def _design(results: Results) -> list[Finding]:
+def _design(results: Results) -> list[Problem]:
     runs = Counter((r.entrant, r.task) for r in results.runs if r.status != "infra")
     once = sorted(
         {e for e in results.entrants if all(n < 2 for (x, _), n in runs.items() if x == e)}
     )
     families = len(set(results.clusters.values()))
     return [
-        *_finding(
+        *_problem(
             "single_runs",
             "note",
             "One run per task: the variation between seeds is unknown, so there is no interval for "
             "this suite.",
             once,
         ),
-        *_finding(
+        *_problem(
             "few_families",
             "warning",
             f"Only {families} independent families of tasks: intervals for tasks like these are "

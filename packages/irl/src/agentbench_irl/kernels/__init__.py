@@ -1,0 +1,1 @@
+"""Row arithmetic of the linear losses, in torch and in CUDA C++."""

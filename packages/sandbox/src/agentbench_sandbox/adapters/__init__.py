@@ -1,0 +1,1 @@
+"""The same sandboxes behind the interfaces of other frameworks."""

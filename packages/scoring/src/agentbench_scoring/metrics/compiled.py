@@ -1,0 +1,24 @@
+"""Kernels compiled by numba (extra `fast`); importing this without numba is an ImportError."""
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+_compile: Any = numba.njit(nogil=True, boundscheck=False)
+
+
+@_compile
+def wins_and_ties(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> int:
+    """2 #{p > n} + #{p = n} of two sorted arrays, by one merge."""
+    total, below, up_to = 0, 0, 0
+    n = negative.size
+    for value in positive:
+        while below < n and negative[below] < value:
+            below += 1
+        up_to = max(up_to, below)
+        while up_to < n and negative[up_to] <= value:
+            up_to += 1
+        total += below + up_to
+    return total

@@ -1,0 +1,157 @@
+"""Metrics of ranked guesses: lists of ids per row, best first, or scores of the columns."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+
+from agentbench_scoring.errors import InvalidInputError, UndefinedMetricError
+from agentbench_scoring.metrics.inputs import (
+    Floats,
+    Values,
+    binary_matrix,
+    lists,
+    matrix,
+    require_same_length,
+)
+from agentbench_scoring.metrics.spec import metric
+
+_SHARE = (0.0, 1.0)
+
+
+def _ranked(y_true: Values, y_pred: Values) -> tuple[list[list[Any]], list[list[Any]]]:
+    """True items and guesses of every row, without repeats and in order."""
+    true = [_distinct(row) for row in lists(y_true, "y_true")]
+    pred = lists(y_pred, "y_pred")
+    require_same_length(true, pred)
+    for row, items in enumerate(true):
+        if not items:
+            raise InvalidInputError(f"y_true: row {row} has no relevant item; leave such rows out")
+    return true, pred
+
+
+def _distinct(items: list[Any]) -> list[Any]:
+    return list(dict.fromkeys(items)) if len(items) > 1 else items
+
+
+def _check_k(k: int | None) -> None:
+    if k is not None and k < 1:
+        raise InvalidInputError(f"k must be at least 1, not {k}")
+
+
+def _mean(y_true: Values, y_pred: Values, value: Callable[[list[Any], list[Any]], float]) -> float:
+    true, pred = _ranked(y_true, y_pred)
+    return sum(map(value, true, pred)) / len(true)
+
+
+@metric("map_at_k", higher_is_better=True, bounds=_SHARE, truth="tokens", prediction="tokens")
+def map_at_k(y_true: Values, y_pred: Values, *, k: int) -> float:
+    """Mean over rows of Σ_{i<=k} P(i) rel(i) / min(|T|, k), over the distinct true items T.
+
+    Only the first k guesses count. A repeated guess keeps its place and is never relevant twice.
+    """
+    _check_k(k)
+
+    def average_precision_at_k(true: list[Any], pred: list[Any]) -> float:
+        if len(true) == 1:  # the common case: one item to find
+            guesses = pred[:k]
+            return 1 / (guesses.index(true[0]) + 1) if true[0] in guesses else 0.0
+        left, hits, total = set(true), 0, 0.0
+        for place, guess in enumerate(pred[:k], start=1):
+            if guess in left:
+                left.remove(guess)
+                hits += 1
+                total += hits / place
+        return total / min(len(true), k)
+
+    return _mean(y_true, y_pred, average_precision_at_k)
+
+
+@metric("mrr", higher_is_better=True, bounds=_SHARE, truth="tokens", prediction="tokens")
+def mrr(y_true: Values, y_pred: Values, *, k: int | None = None) -> float:
+    """Mean reciprocal rank of the first relevant guess; 0 if there is none (in the first k)."""
+    _check_k(k)
+
+    def reciprocal_rank(true: list[Any], pred: list[Any]) -> float:
+        wanted = set(true)
+        places = (place for place, guess in enumerate(pred[:k], start=1) if guess in wanted)
+        return 1 / next(places, float("inf"))
+
+    return _mean(y_true, y_pred, reciprocal_rank)
+
+
+@metric("ndcg_at_k", higher_is_better=True, bounds=_SHARE, truth="tokens", prediction="tokens")
+def ndcg_at_k(y_true: Values, y_pred: Values, *, k: int) -> float:
+    """Mean of DCG/ideal DCG with gain 1 for a relevant guess, discount 1/log₂(place + 1).
+
+    Guesses count in the order given; a repeated guess gains nothing.
+    """
+    _check_k(k)
+    discount = 1 / np.log2(np.arange(2, k + 2))
+
+    def ndcg(true: list[Any], pred: list[Any]) -> float:
+        left, gain = set(true), 0.0
+        for place, guess in enumerate(pred[:k]):
+            if guess in left:
+                left.remove(guess)
+                gain += float(discount[place])
+        return gain / float(discount[: len(true)].sum())
+
+    return min(1.0, _mean(y_true, y_pred, ndcg))
+
+
+@metric("ndcg_graded", higher_is_better=True, bounds=_SHARE, truth="matrix", prediction="matrix")
+def ndcg_graded(
+    y_true: Values,
+    y_pred: Values,
+    *,
+    k: int | None = None,
+    gain: Literal["linear", "exponential"] = "linear",
+) -> float:
+    """Mean NDCG of graded relevance (n, m) ranked by scores (n, m).
+
+    Gain is rel, or 2^rel - 1 with `gain="exponential"`. Columns of equal score share the mean gain
+    of their places, as in scikit-learn. A row without relevance is undefined.
+    """
+    _check_k(k)
+    relevance, score = matrix(y_true, "y_true"), matrix(y_pred, "y_pred")
+    require_same_length(relevance, score)
+    if relevance.min() < 0:
+        raise InvalidInputError("y_true: relevance must not be negative")
+    if gain not in ("linear", "exponential"):
+        raise InvalidInputError(f"gain is 'linear' or 'exponential', not {gain!r}")
+    gains = relevance
+    if gain == "exponential":
+        gains = (np.exp2(relevance) - 1).astype(np.float64)
+    if not (gains.max(axis=1) > 0).all():
+        raise UndefinedMetricError("ndcg_graded: a row has no relevant column")
+    m = gains.shape[1]
+    discount = 1 / np.log2(np.arange(2, m + 2))
+    discount[m if k is None else k :] = 0
+    ideal = np.sort(gains, axis=1)[:, ::-1] @ discount
+    reached: Floats = np.empty(len(gains))
+    for row, (row_gains, row_score) in enumerate(zip(gains, score, strict=True)):
+        values, group = np.unique(-row_score, return_inverse=True)
+        mean_gain = np.bincount(group, weights=row_gains) / np.bincount(group)
+        places = np.bincount(np.sort(group), weights=discount, minlength=len(values))
+        reached[row] = float(mean_gain @ places)
+    return min(1.0, float((reached / ideal).mean()))
+
+
+@metric("lwlrap", higher_is_better=True, bounds=_SHARE, truth="binary_matrix", prediction="matrix")
+def lwlrap(y_true: Values, y_pred: Values) -> float:
+    """Label-weighted label-ranking average precision: mean over all true labels of the precision
+    at the label's rank; equal scores share the worst rank. Undefined without a true label.
+    """  # noqa: D205 (the definition is one sentence)
+    true, score = binary_matrix(y_true, "y_true"), matrix(y_pred, "y_pred")
+    require_same_length(true, score)
+    total = int(true.sum())
+    if total == 0:
+        raise UndefinedMetricError("lwlrap needs a true label")
+    precision = 0.0
+    for row, row_score in zip(true, score, strict=True):
+        lost: Floats = -row_score
+        rank = np.searchsorted(np.sort(lost), lost[row], side="right")
+        hits = np.searchsorted(np.sort(lost[row]), lost[row], side="right")
+        precision += float(np.sum(hits / rank))
+    return min(1.0, precision / total)
