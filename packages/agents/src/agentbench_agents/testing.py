@@ -18,10 +18,10 @@ from agentbench_sandbox import (
 )
 
 if TYPE_CHECKING:
-    from agentbench_sandbox import Kernel
-    from agentbench_sandbox.sandbox import OnOutput
     from agentbench_agents.env import TaskEnv
     from agentbench_agents.models import Model
+    from agentbench_sandbox import Kernel
+    from agentbench_sandbox.sandbox import OnOutput
 
 
 @dataclass(slots=True, kw_only=True)
