@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from agentbench_agents import Budget, Submit, TaskEnv
+from agentbench_agents import AgentsError, Budget, Submit, TaskEnv
 from agentbench_agents.research_actions import (
     AppendFile,
     CopyFile,
@@ -190,3 +190,8 @@ def test_budgets_hold(data: Path) -> None:
         act(env, ListFiles())
         _, _, terminated, truncated, _ = env.step(ListFiles().to_text())
         assert (terminated, truncated) == (False, True)
+
+
+def test_a_feedback_policy_that_is_not_followed_is_refused(data: Path) -> None:
+    with pytest.raises(AgentsError, match="feedback validation"):
+        TaskEnv(TASK, data_root=data, sandbox="local", feedback="none")

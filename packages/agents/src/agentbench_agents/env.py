@@ -99,6 +99,10 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         self.is_research = loaded.kind == "research"
         if not self.is_research:
             check_feedback(self.feedback)
+        elif self.feedback != "validation":
+            raise AgentsError(
+                f"a research task shows dev scores (feedback validation), not {self.feedback!r}"
+            )
         self.reward = _reward(reward)
         self.budget = budget or Budget()
         self.code_timeout_s = code_timeout_s
