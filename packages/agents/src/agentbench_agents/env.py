@@ -20,14 +20,15 @@ from agentbench_agents.actions import (
 from agentbench_agents.budget import Budget, Spend
 from agentbench_agents.episode import Episode, Outcome, check_feedback
 from agentbench_agents.errors import AgentsError, EpisodeOverError
+from agentbench_agents.research_actions import RESEARCH_ACTIONS
 from agentbench_agents.reward import REWARDS, Reward, Transition
 from agentbench_agents.spaces import AnyText
 from agentbench_agents.trajectory import Trajectory
 from agentbench_agents.workspace import DATA, Workspace, verify_hidden
 
 if TYPE_CHECKING:
-    from agentbench_sandbox import Limits, Sandbox
-    from agentbench_tasks import PreparedTask, SubmissionTask
+    from agentbench_sandbox import Limits, Mount, Sandbox
+    from agentbench_tasks import ResearchTask, SubmissionTask
 
 Observation = dict[str, Any]
 
@@ -75,7 +76,7 @@ class TaskEnv(gymnasium.Env[Observation, str]):
 
     def __init__(
         self,
-        task: "str | SubmissionTask",
+        task: "str | SubmissionTask | ResearchTask",
         *,
         data_root: Path | None = None,
         sandbox: "str | Callable[[], Sandbox]" = "auto",
@@ -91,17 +92,24 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         trajectory: Trajectory | None = None,
         render_mode: str | None = None,
     ) -> None:
-        from agentbench_tasks import load_task, prepare
+        from agentbench_agents.research import load_any, prepare_any
 
-        loaded = load_task(task) if isinstance(task, str) else task
+        loaded = load_any(task) if isinstance(task, str) else task
         self.feedback = feedback or loaded.feedback
-        check_feedback(self.feedback)
+        self.is_research = loaded.kind == "research"
+        if not self.is_research:
+            check_feedback(self.feedback)
+        elif self.feedback != "validation":
+            raise AgentsError(
+                f"a research task shows dev scores (feedback validation), not {self.feedback!r}"
+            )
         self.reward = _reward(reward)
         self.budget = budget or Budget()
         self.code_timeout_s = code_timeout_s
         self.invalid_penalty = invalid_penalty
-        self.actions: tuple[type[Action], ...] = (*SUBMISSION_ACTIONS, *actions)
-        self.prepared: PreparedTask = prepare(loaded, data_root)
+        own = RESEARCH_ACTIONS if self.is_research else SUBMISSION_ACTIONS
+        self.actions: tuple[type[Action], ...] = (*own, *actions)
+        self.prepared = prepare_any(loaded, data_root)
         self.backend = sandbox
         self.image = image
         self.limits = limits
@@ -175,22 +183,14 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         self._seed = int(self.np_random.integers(2**32)) if seed is None else seed % 2**32
         self._end_episode()
         self.spend = Spend(budget=self.budget)
-        workspace = Workspace(self._open_sandbox, self.prepared.public)
+        workspace = Workspace(self._open_agent_sandbox, self.prepared.public)
         try:
             if self.backend != "unsafe-local":
                 verify_hidden(workspace.sandbox, self.task.hide)
+            self._episode = self._begin(workspace)
         except BaseException:
             workspace.close()
             raise
-        self._episode = Episode(
-            prepared=self.prepared,
-            workspace=workspace,
-            feedback=self.feedback,
-            spend=self.spend,
-            trajectory=self.trajectory,
-            directory=self._run_directory(),
-            code_timeout_s=min(self.code_timeout_s, self.task.resources.wall_s),
-        )
         self._over = False
         self._text = self._greeting()
         info = self._info(Outcome(text=self._text), None)
@@ -254,6 +254,23 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
             self._temporary = None
+
+    def _begin(self, workspace: Workspace) -> Episode:
+        if self.is_research:
+            from agentbench_agents.research import begin_research
+
+            return begin_research(
+                self, workspace, self._run_directory(), self._open_sandbox, seed=self._seed
+            )
+        return Episode(
+            prepared=self.prepared,
+            workspace=workspace,
+            feedback=self.feedback,
+            spend=self.spend,
+            trajectory=self.trajectory,
+            directory=self._run_directory(),
+            code_timeout_s=min(self.code_timeout_s, self.task.resources.wall_s),
+        )
 
     def _apply(self, action: str) -> tuple[Action | None, Outcome]:
         try:
@@ -329,15 +346,21 @@ class TaskEnv(gymnasium.Env[Observation, str]):
 
     def _greeting(self) -> str:
         actions = "\n".join(f"- {signature(a)}" for a in self.actions)
+        about = f"\n{self.task.description}\n" if self.is_research else ""
         return (
-            f"Task: {self.task.name} ({self.task.title}).\n"
+            f"Task: {self.task.name} ({self.task.title}).\n{about}"
             f"You have {self.budget.steps} steps. Each action is a JSON text "
             '{"action": NAME, "params": {...}}:\n'
             f"{actions}"
         )
 
-    def _open_sandbox(self) -> "Sandbox":
-        from agentbench_sandbox import Limits, Mount, open_sandbox
+    def _open_agent_sandbox(self) -> "Sandbox":
+        from agentbench_sandbox import Mount
+
+        return self._open_sandbox((Mount(str(self.prepared.public), DATA),))
+
+    def _open_sandbox(self, mounts: "tuple[Mount, ...]") -> "Sandbox":
+        from agentbench_sandbox import Limits, open_sandbox
 
         if callable(self.backend):
             return self.backend()
@@ -347,12 +370,14 @@ class TaskEnv(gymnasium.Env[Observation, str]):
             memory_mib=resources.memory_mib,
             disk_mib=min(resources.disk_mib, resources.memory_mib // 2),
             gpus=resources.gpus,
+            # Times and sums of one thread can be compared; of several they depend on the machine.
+            cpus=1 if self.is_research else None,
         )
         return open_sandbox(
             "local" if unsafe else self.backend,
             image=self.image,
             limits=limits,
-            mounts=(Mount(str(self.prepared.public), DATA),),
+            mounts=mounts,
             env={"AGENTBENCH_SEED": str(self._seed), "PYTHONHASHSEED": str(self._seed)},
             hide=() if unsafe else self.task.hide,
             unsafe=unsafe,

@@ -2,7 +2,7 @@
 
 import gymnasium
 
-from agentbench_tasks import task_names
+from agentbench_tasks import research_names, task_names
 
 NAMESPACE = "agentbench"
 
@@ -14,7 +14,7 @@ def env_id(task: str) -> str:
 
 def register_envs() -> None:
     """Register every task of the catalogue; a second call changes nothing."""
-    for name in task_names():
+    for name in (*task_names(), *research_names()):
         if env_id(name) not in gymnasium.registry:
             gymnasium.register(  # pyright: ignore[reportUnknownMemberType]
                 env_id(name), entry_point="agentbench_agents.env:TaskEnv", kwargs={"task": name}

@@ -19,6 +19,7 @@ from agentbench_agents.budget import Budget
 from agentbench_agents.errors import BudgetExceededError, EpisodeOverError, RunDirectoryError
 from agentbench_agents.models import ModelError, open_model
 from agentbench_agents.recording import NoModel, RecordedModel, usage_note
+from agentbench_agents.research import research_fields
 from agentbench_agents.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class RunResult(BaseModel):
             (the model's server or the sandbox failed: not a score of the agent).
         score: The task's metric on the part of the answers that was never shown.
         margin: Part of the way from the trivial to the strong reference, in percent, unclipped.
+        research: The fields of a `ResearchOutcome`, for a research task.
         feedback: What the agent could learn from the grader.
     """
 
@@ -104,6 +106,7 @@ class RunResult(BaseModel):
     wall_s: float = 0.0
     tokens: int = 0
     cost_usd: float | None = None
+    research: Mapping[str, Any] | None = None
     feedback: str
     sandbox: str
     finished: str
@@ -152,6 +155,8 @@ def run_one(
             env.reset(seed=spec.seed)
             write_json(directory / RUN_FILE, run_record(spec, env))
             _drive(agent, env, model)
+            if env.is_research:
+                env.episode.final_submission()
         except (ModelError, SandboxError) as failure:
             error = str(failure)
             trajectory.append("note", {"infra": error})
@@ -215,11 +220,18 @@ def _drive(agent: Any, env: "TaskEnv", model: "Model | NoModel") -> None:  # noq
 
 def _result(spec: RunSpec, env: "TaskEnv", error: str | None) -> RunResult:
     episode = env.last_episode
-    final = episode.final_submission() if episode is not None else None
+    final = episode.final_submission() if episode is not None and error is None else None
     grade = final.hidden if final is not None else None
+    research = research_fields(env) if env.is_research and error is None else {}
     count = len(episode.submissions) if episode is not None else 0
     status = "scored" if grade is not None else "invalid" if count else "failed"
     anchors = env.task.anchors
+    if not env.is_research:
+        research = {
+            "margin": None if grade is None or grade.margin is None else 100 * grade.margin,
+            "trivial": None if anchors.trivial is None else anchors.trivial.value,
+            "strong": None if anchors.strong is None else anchors.strong.value,
+        }
     return RunResult(
         run_id=spec.run_id,
         task=env.task.name,
@@ -235,9 +247,7 @@ def _result(spec: RunSpec, env: "TaskEnv", error: str | None) -> RunResult:
         score=None if grade is None or error else grade.score,
         human_rank=None if grade is None or error else grade.human_rank,
         medal=None if grade is None or error or grade.medal is None else str(grade.medal),
-        margin=None if grade is None or error or grade.margin is None else 100 * grade.margin,
-        trivial=None if anchors.trivial is None else anchors.trivial.value,
-        strong=None if anchors.strong is None else anchors.strong.value,
+        **research,
         submission=None if final is None else final.number,
         submissions=count,
         steps=env.spend.steps,

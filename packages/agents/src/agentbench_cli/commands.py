@@ -27,6 +27,9 @@ def run(
         list[str] | None, typer.Argument(help="Tasks, or task files. [default: quickstart tasks]")
     ] = None,
     *,
+    suite: Annotated[
+        str | None, typer.Option("--suite", help="Add all tasks of a suite, e.g. research-lite.")
+    ] = None,
     agent: Annotated[str, typer.Option("--agent", "-a", help="Agent or module:attribute.")] = (
         "baseline"
     ),
@@ -63,8 +66,8 @@ def run(
     from agentbench_agents.budget import Budget
     from agentbench_agents.campaign import Campaign
     from agentbench_agents.models import open_model
+    from agentbench_agents.research import load_any
     from agentbench_agents.run import RunSpec
-    from agentbench_tasks import load_task
 
     params = _parameters(param or [])
     made = find_agent(agent, params)
@@ -75,9 +78,9 @@ def run(
         )
     if model is not None:
         open_model(model, base_url=base_url).close()
-    names = tasks or list(QUICKSTART)
+    names = [*(tasks or []), *(_suite(suite) if suite else [])] or list(QUICKSTART)
     for name in names:
-        load_task(name)
+        load_any(name)
     specs = [
         RunSpec(
             task=str(Path(name).resolve()) if Path(name).suffix in (".yaml", ".yml") else name,
@@ -218,12 +221,22 @@ def _parameters(given: list[str]) -> dict[str, Any]:
     return params
 
 
+def _suite(name: str) -> list[str]:
+    from agentbench_tasks import list_tasks, load_research, research_names
+
+    found = [t.name for t in map(load_research, research_names()) if name in t.suites]
+    found += [task.name for task in list_tasks(suite=name)]
+    if not found:
+        raise typer.BadParameter(f"no task is in a suite {name!r}", param_hint="--suite")
+    return found
+
+
 def _prepare(specs: "list[RunSpec]") -> None:
     """Prepare each task once, before any run begins."""
-    from agentbench_tasks import load_task, prepare
+    from agentbench_agents.research import load_any, prepare_any
 
     for task, root in dict.fromkeys((s.task, s.data_root) for s in specs):
-        prepare(load_task(task), None if root is None else Path(root))
+        prepare_any(load_any(task), None if root is None else Path(root))
 
 
 def _execute(campaign: Any, specs: "list[RunSpec]", *, jobs: int, as_json: bool) -> None:  # noqa: ANN401

@@ -15,6 +15,9 @@ from agentbench_tasks.errors import (
 )
 from agentbench_tasks.grade import Grade, grade
 from agentbench_tasks.prepare import PreparedTask, prepare
+from agentbench_tasks.research import ResearchTask, load_research, research_names
+from agentbench_tasks.research_data import PreparedResearch, prepare_research
+from agentbench_tasks.research_score import Evaluation, InvalidOutputError, score_outputs
 from agentbench_tasks.task import (
     Anchor,
     Anchors,
@@ -31,11 +34,15 @@ __all__ = [
     "ChangedDataError",
     "Command",
     "CredentialsError",
+    "Evaluation",
     "FeedbackPolicy",
     "Grade",
+    "InvalidOutputError",
     "MissingExtraError",
     "PreparationError",
+    "PreparedResearch",
     "PreparedTask",
+    "ResearchTask",
     "Resources",
     "SourceError",
     "SubmissionTask",
@@ -47,7 +54,11 @@ __all__ = [
     "describe",
     "grade",
     "list_tasks",
+    "load_research",
     "load_task",
     "prepare",
+    "prepare_research",
+    "research_names",
+    "score_outputs",
     "task_names",
 ]

@@ -13,6 +13,8 @@ from agentbench_agents.errors import AgentParameterError, UnknownAgentError
 BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
         "baseline": "agentbench_agents.agents.baseline:Baseline",
+        "idea": "agentbench_agents.agents.idea:IdeaAgent",
+        "mlab": "agentbench_agents.agents.mlab:MLABAgent",
         "mle": "agentbench_agents.agents.mle:MLEAgent",
     }
 )

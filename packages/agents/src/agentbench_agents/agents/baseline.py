@@ -1,6 +1,7 @@
 """An agent without a language model, which works as one would: it reads, tries, compares, improves.
 
-It only uses the actions of the environment. It asks what the task is, checks its first program on
+In a research task it submits the baseline that is there. It only uses the actions of the
+environment. It asks what the task is, checks its first program on
 a sample, runs several scikit-learn models, each of which prints its own cross-validated score,
 blends the best two by that score, and submits the best.
 """
@@ -12,6 +13,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from agentbench_agents.actions import Action, ExecuteCode, RequestInfo, Submit, ValidateCode
+from agentbench_agents.research_actions import ListFiles, ReadFile, RunDev
 
 if TYPE_CHECKING:
     from agentbench_agents.env import TaskEnv
@@ -29,6 +31,9 @@ class Baseline:
 
     def run(self, env: "TaskEnv", model: "Model") -> None:  # noqa: ARG002 - it has no use for one
         """Work through the environment's actions only."""
+        if env.is_research:
+            submit_method(env, "baseline")
+            return
         about = _ask(env, "metadata")
         if about is None:
             return
@@ -48,6 +53,13 @@ class Baseline:
         if len(best) == 2:
             _act(env, ExecuteCode(code=program(spec, best)))
         _act(env, Submit())
+
+
+def submit_method(env: "TaskEnv", method: str) -> None:
+    """Read the repository, score one of its methods on dev, and submit it."""
+    for action in (ListFiles(), ReadFile(path="methods/baseline.py"), RunDev(method=method)):
+        _act(env, action)
+    _act(env, Submit())
 
 
 def program(spec: dict[str, Any], models: list[str]) -> str:

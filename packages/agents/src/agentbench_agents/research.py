@@ -1,0 +1,92 @@
+"""Where research tasks join what is written for submission tasks: load, prepare, begin.
+
+`TaskEnv` and `run_one` use the same few attributes of both kinds (name, hide, resources, public;
+submissions, milestones, best_progress, final_submission), so that either passes for the other.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from agentbench_agents.errors import AgentsError
+from agentbench_agents.protocol import Runner
+from agentbench_agents.research_episode import ResearchEpisode
+from agentbench_agents.research_result import ResearchOutcome
+
+if TYPE_CHECKING:
+    from agentbench_agents.env import TaskEnv
+    from agentbench_agents.episode import Episode
+    from agentbench_agents.workspace import Workspace
+    from agentbench_sandbox import Mount, Sandbox
+    from agentbench_tasks import PreparedResearch, PreparedTask, ResearchTask, SubmissionTask
+
+
+def load_any(name: str) -> "SubmissionTask | ResearchTask":
+    """Load a task of either kind by name or path.
+
+    Raises:
+        agentbench_tasks.TasksError: There is none, or its file is wrong.
+    """
+    from agentbench_tasks import load_research, load_task, research_names
+
+    return load_research(name) if name in research_names() else load_task(name)
+
+
+def prepare_any(task: "SubmissionTask | ResearchTask", root: Path | None = None) -> "PreparedTask":
+    """Prepare a task of either kind.
+
+    Raises:
+        agentbench_tasks.TasksError: It cannot be prepared.
+    """
+    from agentbench_tasks import prepare, prepare_research
+
+    if task.kind == "research":
+        return cast("PreparedTask", prepare_research(task, root))
+    return prepare(task, root)
+
+
+def begin_research(
+    env: "TaskEnv",
+    workspace: "Workspace",
+    directory: Path,
+    open_sandbox: "Callable[[tuple[Mount, ...]], Sandbox]",
+    *,
+    seed: int,
+) -> "Episode":
+    """Begin an episode of a research task.
+
+    Raises:
+        AgentsError: The back end is a function, which cannot make runners.
+    """
+    if callable(env.backend):
+        raise AgentsError("a research task needs a sandbox back end by name: it opens several")
+    prepared = cast("PreparedResearch", env.prepared)
+    episode = ResearchEpisode(
+        prepared=prepared,
+        workspace=workspace,
+        runner=Runner(prepared=prepared, open_sandbox=open_sandbox, seed=seed),
+        feedback=env.feedback,
+        spend=env.spend,
+        trajectory=env.trajectory,
+        directory=directory,
+    )
+    # The first run of an instance measures its anchors: not at the expense of the agent.
+    env.spend.started = time.monotonic()
+    return cast("Episode", episode)
+
+
+def research_fields(env: "TaskEnv") -> dict[str, Any]:
+    """Return what a result says of a research run: margin, both ends, and all objective scores.
+
+    A run without a tested submission has margin 0: the baseline is still there.
+    """
+    episode = cast("ResearchEpisode | None", env.last_episode)
+    found = (episode.result if episode is not None else None) or ResearchOutcome()
+    return {
+        "margin": found.margin,
+        "trivial": found.baseline,
+        "strong": found.reference,
+        "research": asdict(found),
+    }

@@ -1,0 +1,178 @@
+"""Score what a method wrote, in the host process: numbers in, numbers out, no agent code.
+
+A task's `score.py` turns labels and outputs into a `Statistic`: a number of units (sessions,
+videos, samples, triggers) and the metric over any subset of them. From that come the score and its
+delete-a-group jackknife replicates (Kott 2001), which give standard errors for metrics that are no
+means, such as CSI or mAP, and paired standard errors for the difference of two methods.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.lib.format as npy
+from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
+
+from agentbench_tasks.errors import TasksError
+from agentbench_tasks.research import Phase
+from agentbench_tasks.research_data import PreparedResearch, read_arrays, task_module
+
+GROUPS = 20
+
+
+class InvalidOutputError(TasksError, ValueError):
+    """What a method wrote cannot be scored: a missing, malformed, oversized or non-finite file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistic:
+    """A metric as a function of the units it is computed on.
+
+    Attributes:
+        n: Number of units.
+        value: Metric on the units with these indices.
+    """
+
+    n: int
+    value: Callable[[np.ndarray[Any, np.dtype[np.intp]]], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """A score with its jackknife replicates.
+
+    Attributes:
+        value: The score.
+        n: Units it was computed on.
+        replicates: The score without each of the groups of units in turn.
+    """
+
+    value: float
+    n: int
+    replicates: tuple[float, ...]
+
+    @property
+    def se(self) -> float:
+        """Standard error over units."""
+        return jackknife_se(self.replicates)
+
+
+def jackknife_se(replicates: Sequence[float]) -> float:
+    """Delete-a-group jackknife: sqrt((G-1)/G * sum_g (t_g - mean t)^2); 0 for one group."""
+    values = np.asarray(replicates, np.float64)
+    g = len(values)
+    return float(np.sqrt((g - 1) / g * np.sum((values - values.mean()) ** 2))) if g > 1 else 0.0
+
+
+def difference_se(a: Evaluation, b: Evaluation) -> float:
+    """Paired standard error of `a.value - b.value`, both scored on the same units.
+
+    Raises:
+        ValueError: They were not scored on the same number of units.
+    """
+    if a.n != b.n or len(a.replicates) != len(b.replicates):
+        raise ValueError(f"not paired: {a.n} and {b.n} units")
+    return jackknife_se([x - y for x, y in zip(a.replicates, b.replicates, strict=True)])
+
+
+def evaluate(statistic: Statistic) -> Evaluation:
+    """Return the score on all units and its replicates (groups are every G-th unit)."""
+    units = np.arange(statistic.n)
+    groups = min(GROUPS, statistic.n)
+    replicates = (
+        tuple(float(statistic.value(units[units % groups != g])) for g in range(groups))
+        if groups > 1
+        else ()
+    )
+    return Evaluation(value=float(statistic.value(units)), n=statistic.n, replicates=replicates)
+
+
+def score_outputs(prepared: PreparedResearch, phase: Phase, outputs: Path) -> Evaluation:
+    """Score the files that a method wrote for a phase.
+
+    Args:
+        prepared: The task.
+        phase: Whose inputs the method was given.
+        outputs: Folder on the host with what it wrote; hostile.
+
+    Raises:
+        InvalidOutputError: They cannot be scored.
+    """
+    labels = read_arrays(prepared.labels(phase))
+    inputs = read_arrays(prepared.inputs(phase))
+    read = OutputReader(outputs, max_bytes=prepared.task.resources.output_mib << 20)
+    score: Callable[..., Statistic] = task_module(prepared.task, "score").statistic
+    with threadpool_limits(1):
+        evaluation = evaluate(score(labels=labels, inputs=inputs, read=read))
+    if not all(map(math.isfinite, (evaluation.value, *evaluation.replicates))):
+        raise InvalidOutputError(f"the score is {evaluation.value}: the outputs are degenerate")
+    return evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class OutputReader:
+    """Reads hostile `.npy` files: header checked before data, no pickle, no link, no surprise."""
+
+    folder: Path
+    max_bytes: int
+
+    def __call__(
+        self, name: str, shape: tuple[int | None, ...], kind: str = "float"
+    ) -> np.ndarray[Any, Any]:
+        """Return one output array.
+
+        Args:
+            name: File name without `.npy`.
+            shape: Expected shape; None for a dimension of any length.
+            kind: `float` (finite numbers, as float64) or `int` (as int64).
+
+        Raises:
+            InvalidOutputError: It is not what is expected.
+        """
+        path = self.folder / f"{name}.npy"
+        if path.is_symlink() or not path.is_file():
+            raise InvalidOutputError(f"the method wrote no {name}.npy")
+        size = path.stat().st_size
+        if size > self.max_bytes:
+            raise InvalidOutputError(f"{name}.npy has {size} bytes; {self.max_bytes} are allowed")
+        array = self._load(path, name, shape, size)
+        allowed = "iu" if kind == "int" else "fiu"
+        if array.dtype.kind not in allowed:
+            raise InvalidOutputError(f"{name}.npy holds {array.dtype}, expected {kind}")
+        if kind == "int":
+            return array.astype(np.int64)
+        values = array.astype(np.float64)
+        if not np.isfinite(values).all():
+            raise InvalidOutputError(f"{name}.npy holds NaN or infinite numbers")
+        return values
+
+    @staticmethod
+    def _load(
+        path: Path, name: str, shape: tuple[int | None, ...], size: int
+    ) -> np.ndarray[Any, Any]:
+        try:
+            with path.open("rb") as file:
+                version = npy.read_magic(file)
+                reader = (
+                    npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+                )
+                found, _, dtype = reader(file, max_header_size=4096)
+                expected = math.prod(found) * dtype.itemsize + file.tell()
+            if dtype.hasobject:
+                raise InvalidOutputError(f"{name}.npy holds Python objects")
+            fits = len(found) == len(shape) and all(
+                want is None or have == want for have, want in zip(found, shape, strict=True)
+            )
+            if not fits:
+                raise InvalidOutputError(f"{name}.npy has shape {found}, expected {shape}")
+            if expected != size:
+                raise InvalidOutputError(f"{name}.npy has {size} bytes, its header says {expected}")
+            return np.load(path, allow_pickle=False)
+        except (ValueError, OSError, EOFError, MemoryError, OverflowError, SyntaxError) as error:
+            if isinstance(error, InvalidOutputError):
+                raise
+            reason = str(error).splitlines()[:1]
+            raise InvalidOutputError(f"{name}.npy is no array file: {reason}") from None

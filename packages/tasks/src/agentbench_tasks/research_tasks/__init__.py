@@ -1,0 +1,1 @@
+"""The seven tasks of MLRC-Bench: metric, scorer, generator, starter repository, reference."""
