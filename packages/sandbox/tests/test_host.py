@@ -214,6 +214,8 @@ def test_killed_host_process_leaves_nothing(opener: Opener, tmp_path: Path) -> N
             time.sleep(0.02)
         assert sleepers() == 0
     if workdir != "/workspace":
+        while time.monotonic() < deadline and Path(workdir).exists():
+            time.sleep(0.02)
         assert not Path(workdir).exists()
     if opener is open_docker:
         time.sleep(max(0.0, deadline - time.monotonic()))

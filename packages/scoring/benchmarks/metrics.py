@@ -5,6 +5,7 @@ uv run --no-sync python packages/scoring/benchmarks/metrics.py [--rows 10000000]
 
 import argparse
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -173,8 +174,6 @@ def board() -> None:
     teams = Leaderboard(np.random.default_rng(4).normal(size=4000), higher_is_better=True)
     used = cpu_seconds(lambda: [teams.position(0.5) for _ in range(10_000)], repeats=3) / 10_000
     print(f"\nposition on a board of 4000: {used * 1e6:.2f} us")
-    import subprocess
-
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", "import agentbench_scoring"], check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

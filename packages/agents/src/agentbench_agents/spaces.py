@@ -5,8 +5,7 @@
 """
 
 import string
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -35,7 +34,9 @@ class AnyText(gymnasium.Space[str]):
         """Return 16 printable characters (or fewer, if the space is narrower)."""
         if mask is not None or probability is not None:
             raise ValueError("AnyText has no masks: sample() takes none")
-        drawn: list[str] = self.np_random.choice(_ALPHABET, min(16, self.max_length)).tolist()
+        drawn = cast(
+            "list[str]", self.np_random.choice(_ALPHABET, min(16, self.max_length)).tolist()
+        )  # pyright: ignore[reportUnknownMemberType]
         return "".join(drawn)
 
     def contains(self, x: object) -> bool:
@@ -59,6 +60,6 @@ class AnyText(gymnasium.Space[str]):
     def __hash__(self) -> int:
         return hash((AnyText, self.max_length))
 
-    def __setstate__(self, state: Any) -> None:  # noqa: ANN401 - the signature of Space
+    def __setstate__(self, state: dict[str, Any]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Restore from a pickle or a deep copy."""
-        self.__dict__.update(dict(state) if isinstance(state, Mapping) else state)
+        self.__dict__.update(state)

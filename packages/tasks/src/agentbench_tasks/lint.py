@@ -174,6 +174,10 @@ def _shape(prepared: PreparedTask, answers: pl.DataFrame) -> Iterator[Finding]:
 _OWN = {SAMPLE, "description.md"}
 
 
+_UNDEFINED_ON_CONSTANTS = {"pearson", "spearman", "spearman_columns", "spearman_rows"}
+"""Correlations: a constant sample submission is valid and has no score."""
+
+
 def _grading(prepared: PreparedTask, answers: pl.DataFrame) -> Iterator[Finding]:
     """Answers are perfect, order does not matter, the sample grades, ones do not win."""
     task = prepared.task
@@ -192,6 +196,8 @@ def _grading(prepared: PreparedTask, answers: pl.DataFrame) -> Iterator[Finding]
         evidence = f"the same rows shuffled score {again}, not {perfect}"
         yield Finding(code="order-matters", severity="error", evidence=evidence)
     sample = _score(prepared, prepared.public / SAMPLE)
+    if sample is None and task.metric.name in _UNDEFINED_ON_CONSTANTS:
+        return
     if sample is None:
         evidence = "invalid, or the metric is undefined on it"
         yield Finding(code="sample-does-not-grade", severity="error", evidence=evidence)

@@ -1,7 +1,7 @@
 """Metrics of ranked guesses: lists of ids per row, best first, or scores of the columns."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -120,13 +120,13 @@ def ndcg_graded(
         raise InvalidInputError("y_true: relevance must not be negative")
     if gain not in ("linear", "exponential"):
         raise InvalidInputError(f"gain is 'linear' or 'exponential', not {gain!r}")
-    gains = relevance
+    gains: Floats = relevance
     if gain == "exponential":
-        gains = (np.exp2(relevance) - 1).astype(np.float64)
+        gains = cast("Floats", np.exp2(relevance) - 1)
     if not (gains.max(axis=1) > 0).all():
         raise UndefinedMetricError("ndcg_graded: a row has no relevant column")
-    m = gains.shape[1]
-    discount = 1 / np.log2(np.arange(2, m + 2))
+    m = relevance.shape[1]
+    discount = 1 / np.log2(np.arange(2, m + 2, dtype=np.float64))
     discount[m if k is None else k :] = 0
     ideal = np.sort(gains, axis=1)[:, ::-1] @ discount
     reached: Floats = np.empty(len(gains))
