@@ -212,3 +212,13 @@ def test_the_transformer_does_not_look_ahead() -> None:
     changed[0, 4:] = (changed[0, 4:] + 1) % 11
     a, b = (transformer.forward(params, t)[0][:, :4] for t in (x, changed))
     np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", research_names())
+def test_anchors_separate(name: str) -> None:
+    anchors = load_research(name).anchors
+    assert anchors.baseline is not None
+    assert anchors.reference is not None
+    gap = anchors.reference.test.value - anchors.baseline.test.value
+    spread = math.hypot(anchors.reference.test.se or 0.0, anchors.baseline.test.se or 0.0)
+    assert gap > 2 * spread
