@@ -343,6 +343,44 @@ def test_steps_are_recorded_whole(tmp_path: Path, data: Path) -> None:
     assert (tmp_path / "submissions" / "1.csv").read_bytes() == box.submission
 
 
+ODD_SUBMISSIONS = {
+    "a folder": "import os; os.mkdir('submission.csv')",
+    "a pipe": "import os; os.mkfifo('submission.csv')",
+    "a link out": "import os; os.symlink('/etc/passwd', 'submission.csv')",
+    "endless": "import os; os.symlink('/dev/zero', 'submission.csv')",
+    "sparse and huge": "open('submission.csv', 'wb').truncate(1 << 40)",
+}
+
+
+@pytest.mark.parametrize("code", ODD_SUBMISSIONS.values(), ids=ODD_SUBMISSIONS)
+def test_an_odd_submission_is_an_observation(env: TaskEnv, code: str) -> None:
+    _, reward, _, _, info = env.step(ExecuteCode(code=code).to_text())
+    assert info["status"] in ("no_submission", "invalid_submission", "failed")
+    assert reward == 0
+    assert env.step(ExecuteCode(code=WRITE_SAMPLE).to_text())[4]["status"] == "ok"
+
+
+BROKEN_WORKSPACES = {
+    "removed": "import shutil; shutil.rmtree('.', ignore_errors=True)",
+    "no permissions": "import os; os.chmod('.', 0)",
+    "full": "open('fill', 'wb').write(b'x' * (1 << 31))",
+    "link for a check": "import os; os.symlink('/', '.check')",
+    "busy": (
+        "import os\nfor _ in range(2000):\n"
+        "  if os.fork() == 0:\n    os.execvp('sleep', ['sleep', '5'])"
+    ),
+}
+
+
+@pytest.mark.parametrize("code", BROKEN_WORKSPACES.values(), ids=BROKEN_WORKSPACES)
+def test_what_an_agent_does_to_its_workspace_is_its_own_affair(env: TaskEnv, code: str) -> None:
+    env.step(ExecuteCode(code=code).to_text())
+    env.step(ValidateCode(code="pass").to_text())
+    env.step(ExecuteCode(code="pass").to_text())
+    env.step(Reset().to_text())
+    assert env.step(ExecuteCode(code=WRITE_SAMPLE).to_text())[4]["status"] == "ok"
+
+
 def test_an_environment_can_be_made_in_any_thread(data: Path) -> None:
     failures: list[BaseException] = []
 

@@ -29,6 +29,7 @@ from agentbench_agents.errors import (
     LeakError,
     RunDirectoryError,
     UnknownAgentError,
+    WorkspaceError,
 )
 from agentbench_agents.registration import env_id, register_envs
 from agentbench_agents.reward import REWARDS, Transition
@@ -67,6 +68,7 @@ __all__ = [
     "UnknownAgentError",
     "ValidateCode",
     "Watcher",
+    "WorkspaceError",
     "env_id",
     "find_agent",
     "from_policy",

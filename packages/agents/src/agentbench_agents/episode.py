@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from agentbench_agents import feedback as say
 from agentbench_agents import info
 from agentbench_agents.budget import Spend
-from agentbench_agents.errors import AgentsError, RunDirectoryError
+from agentbench_agents.errors import AgentsError, RunDirectoryError, WorkspaceError
 from agentbench_agents.trajectory import Trajectory
 from agentbench_agents.workspace import CodeRun, Workspace
 
@@ -104,7 +104,10 @@ class Episode:
 
     def validate_code(self, code: str) -> Outcome:
         """Check a program in the sandbox without grading anything."""
-        run = self.workspace.check(code, timeout_s=min(_CHECK_S, self._timeout_s()))
+        try:
+            run = self.workspace.check(code, timeout_s=min(_CHECK_S, self._timeout_s()))
+        except WorkspaceError as error:
+            return Outcome(text=str(error), status="failed")
         self._keep_output(run)
         where = "Checked on a small sample of the data. " if run.stage == "run" else ""
         if not run.ok:
@@ -114,14 +117,18 @@ class Episode:
 
     def execute_code(self, code: str) -> Outcome:
         """Run a program; grade the submission.csv that it wrote."""
-        run = self.workspace.run(code, timeout_s=self._timeout_s())
+        try:
+            run = self.workspace.run(code, timeout_s=self._timeout_s())
+        except WorkspaceError as error:
+            return Outcome(text=str(error), status="failed")
         self._keep_output(run)
         text = say.code_output(run)
         if not run.ok:
             return Outcome(text=text, status="failed")
         self.milestones.add("code ran")
         if run.submission is None:
-            return Outcome(text=f"{text}\n{say.no_submission()}", status="no_submission")
+            told = run.problem or say.no_submission()
+            return Outcome(text=f"{text}\n{told}", status="no_submission")
         submission = self._grade(run.submission)
         told, status = self._tell(submission)
         return Outcome(

@@ -25,5 +25,9 @@ class RunDirectoryError(AgentsError, OSError):
     """A run directory cannot be written, or does not hold what it should."""
 
 
+class WorkspaceError(AgentsError, RuntimeError):
+    """What an agent did to its working directory keeps programs from running there."""
+
+
 class LeakError(AgentsError, RuntimeError):
     """The sandbox would let the agent read what it is graded on."""

@@ -3,12 +3,13 @@
 import csv
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentbench_agents.errors import LeakError
+from agentbench_agents.errors import LeakError, WorkspaceError
 
 if TYPE_CHECKING:
     from agentbench_sandbox import ExecResult, Sandbox
@@ -47,12 +48,14 @@ class CodeRun:
         stage: How far it came: `syntax` (did not compile or import), `run` (was run).
         result: Output, exit code and times of the command.
         submission: Bytes of the submission.csv that this very run wrote, if it ended well.
+        problem: Why a submission.csv that is there cannot be read, or None.
         timeout_s: The time limit it had.
     """
 
     stage: str
     result: "ExecResult"
     timeout_s: float
+    problem: str | None = None
     submission: bytes | None
 
     @property
@@ -91,17 +94,32 @@ class Workspace:
         return f"{self.sandbox.workdir}/{SUBMISSION}"
 
     def run(self, code: str, *, timeout_s: float) -> CodeRun:
-        """Run a program in the working directory; no earlier submission.csv is in its way."""
+        """Run a program in the working directory; no earlier submission.csv is in its way.
+
+        Raises:
+            WorkspaceError: The agent has left the directory so that nothing can run in it.
+        """
+        with _own_doing():
+            return self._run(code, timeout_s)
+
+    def check(self, code: str, *, timeout_s: float) -> CodeRun:
+        """Compile a program, look up its imports, and run it on a sample of the data.
+
+        Raises:
+            WorkspaceError: As `run`.
+        """
+        with _own_doing():
+            return self._check(code, timeout_s)
+
+    def _run(self, code: str, timeout_s: float) -> CodeRun:
         self._runs += 1
         name = f"solution_{self._runs}.py"
         self._must("rm", "-rf", "--", SUBMISSION)
         self.sandbox.write_file(f"{self.sandbox.workdir}/{name}", _encode(code))
         result = self.sandbox.exec(["python", name], timeout_s=timeout_s, cwd=self.sandbox.workdir)
-        submission = self._read_submission(self.sandbox.workdir) if result.ok else None
-        return CodeRun(stage="run", result=result, submission=submission, timeout_s=timeout_s)
+        return self._ran(result, self.sandbox.workdir, timeout_s)
 
-    def check(self, code: str, *, timeout_s: float) -> CodeRun:
-        """Compile a program, look up its imports, and run it on a sample of the data."""
+    def _check(self, code: str, timeout_s: float) -> CodeRun:
         directory = f"{self.sandbox.workdir}/.check"
         self._prepare_sample(directory)
         self.sandbox.write_file(f"{directory}/code.py", _encode(code))
@@ -112,8 +130,7 @@ class Workspace:
             return CodeRun(stage="syntax", result=result, submission=None, timeout_s=timeout_s)
         self._must("rm", "-rf", "--", f".check/{SUBMISSION}")
         result = self.sandbox.exec(["python", "code.py"], timeout_s=timeout_s, cwd=directory)
-        submission = self._read_submission(directory) if result.ok else None
-        return CodeRun(stage="run", result=result, submission=submission, timeout_s=timeout_s)
+        return self._ran(result, directory, timeout_s)
 
     def clear(self) -> None:
         """Replace the sandbox by a fresh one."""
@@ -129,11 +146,20 @@ class Workspace:
     def _link_data(self) -> None:
         self._must("ln", "-sfn", self.data_path, "input")
 
-    def _read_submission(self, directory: str) -> bytes | None:
-        try:
-            return self.sandbox.read_file(f"{directory}/{SUBMISSION}")
-        except (FileNotFoundError, IsADirectoryError):
-            return None
+    def _ran(self, result: "ExecResult", directory: str, timeout_s: float) -> CodeRun:
+        from agentbench_sandbox import SandboxFileNotFoundError
+
+        submission = problem = None
+        if result.ok:
+            try:
+                submission = self.sandbox.read_file(f"{directory}/{SUBMISSION}")
+            except SandboxFileNotFoundError:
+                pass
+            except _file_errors() as error:
+                problem = f"{SUBMISSION} cannot be read: {error}"
+        return CodeRun(
+            stage="run", result=result, submission=submission, problem=problem, timeout_s=timeout_s
+        )
 
     def _prepare_sample(self, directory: str) -> None:
         if self._has_sample:
@@ -148,6 +174,38 @@ class Workspace:
 
     def _must(self, *argv: str) -> None:
         self.sandbox.exec(argv, timeout_s=30, cwd=self.sandbox.workdir, check=True)
+
+
+def _file_errors() -> tuple[type[Exception], ...]:
+    """What reading or writing a file raises when an agent has put something odd in its place."""
+    from agentbench_sandbox import (
+        SandboxFileError,
+        SandboxFileNotFoundError,
+        SandboxIsADirectoryError,
+        SandboxPermissionError,
+        TransferLimitError,
+    )
+
+    return (
+        SandboxFileError,
+        SandboxFileNotFoundError,
+        SandboxIsADirectoryError,
+        SandboxPermissionError,
+        TransferLimitError,
+    )
+
+
+@contextmanager
+def _own_doing() -> Generator[None]:
+    """Tell what an agent did to its own sandbox from a failing provider."""
+    from agentbench_sandbox import ExecFailedError, ExecTimeoutError
+
+    try:
+        yield
+    except (ExecFailedError, ExecTimeoutError, *_file_errors()) as error:
+        raise WorkspaceError(
+            f"nothing can run in the working directory ({error}); the action reset makes a new one"
+        ) from error
 
 
 def sample_public(public: Path, target: Path) -> None:

@@ -129,8 +129,10 @@ def print_results(results: Sequence[RunResult], directory: Path, *, as_json: boo
     console.print(table)
     boxes = ", ".join(sorted({r.sandbox for r in results}))
     told = ", ".join(sorted({r.feedback for r in results}))
+    shown = any(r.feedback == "public+private" for r in results)
+    honest = "also had feedback on" if shown else "never saw feedback on"
     console.print(
-        f"\nScores are on answers that the agent never saw feedback on (sandbox: {boxes}; "
+        f"\nScores are on answers that the agent {honest} (sandbox: {boxes}; "
         f"feedback: {told}).\nRuns: {directory}/   trajectories: {directory}/*/trajectory.jsonl",
         markup=False,
         highlight=False,
