@@ -107,7 +107,8 @@ def test_an_invalid_submission_says_why_and_earns_nothing(env: TaskEnv) -> None:
     observation, reward, _, _, info = env.step(ExecuteCode(code=code).to_text())
     assert info["status"] == "invalid_submission"
     assert reward == 0
-    assert "duplicate" in observation["text"].lower(), observation["text"]
+    assert "539 ids are missing (first: " in observation["text"]
+    assert "2 rows have an id that is not asked for (first: 1" in observation["text"]
     assert env.episode.final_submission() is None
 
 

@@ -62,5 +62,8 @@ def graded(number: int, grade: "Grade", *, metric: str, part: str, best: bool) -
 
 def issues(found: "tuple[Issue, ...]") -> str:
     """Say what makes a submission invalid."""
-    lines = [f"- {issue.message}" for issue in found]
+    lines = [
+        f"- {issue.message}" + (f" (first: {', '.join(issue.ids[:5])})" if issue.ids else "")
+        for issue in found
+    ]
     return "The submission is invalid and was not scored:\n" + "\n".join(lines)
