@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from agentbench_scoring.aggregate import aggregate
+from agentbench_scoring.aggregates import aggregate
 from agentbench_scoring.bootstrap import suite_weights, weighted_iqm
 from agentbench_scoring.profile import score_distribution
 from agentbench_scoring.ratings import battles_to_wins, clustered_bradley_terry

@@ -174,11 +174,16 @@ def board() -> None:
     teams = Leaderboard(np.random.default_rng(4).normal(size=4000), higher_is_better=True)
     used = cpu_seconds(lambda: [teams.position(0.5) for _ in range(10_000)], repeats=3) / 10_000
     print(f"\nposition on a board of 4000: {used * 1e6:.2f} us")
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-c", "import agentbench_scoring"], check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(f"python -c 'import agentbench_scoring': {spent:.2f} s CPU")
+    for code in (
+        "import agentbench_scoring",
+        "from agentbench_scoring import get_metric",
+        "from agentbench_scoring import score_submission",
+    ):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-c", code], check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        print(f"python -c '{code}': {spent:.2f} s CPU")
 
 
 def main() -> None:

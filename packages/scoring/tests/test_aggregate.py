@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from agentbench_scoring.aggregate import AgentSummary, aggregate
-from agentbench_scoring.compare import compare, compare_all
+from agentbench_scoring.aggregates import AgentSummary, aggregate
+from agentbench_scoring.comparison import compare, compare_all
 from agentbench_scoring.curves import budget_curves
 from agentbench_scoring.errors import InvalidInputError
 from agentbench_scoring.intervals import population_error

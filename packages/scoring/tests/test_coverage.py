@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from agentbench_scoring.aggregate import estimate
-from agentbench_scoring.compare import compare
+from agentbench_scoring.aggregates import estimate
+from agentbench_scoring.comparison import compare
 from agentbench_scoring.results import read_results
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentbench_scoring.errors import InvalidInputError, UndefinedMetricError
-from agentbench_scoring.judge import (
+from agentbench_scoring.rubric import (
     RUBRIC,
     Dimension,
     Message,

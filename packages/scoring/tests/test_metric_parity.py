@@ -314,3 +314,25 @@ def test_compiled_auc_agrees_on_many_rows() -> None:
     true, score = rng.integers(0, 2, 200_000), rng.normal(size=200_000).round(3)
     expected = sk.roc_auc_score(true, score)
     assert get_metric("roc_auc")(true, score) == pytest.approx(expected, abs=1e-12)
+
+
+def _rank_columns() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(7)
+    normal = rng.normal(size=20_000)
+    return {
+        "normal": normal,
+        "ties": rng.integers(-5, 5, 20_000).astype(float),
+        "tiny differences": 1.0 + rng.permutation(20_000) * 2.0**-52,
+        "some tiny differences": np.r_[normal, 3.0 + rng.permutation(500) * 2.0**-51],
+        "signed zeros and extremes": np.r_[normal, [0.0, -0.0, 5e-324, -5e-324, 1e308, -1e308]],
+    }
+
+
+@pytest.mark.parametrize("name", list(_rank_columns()))
+def test_ranks_of_long_columns_are_those_of_scipy(name: str) -> None:
+    from agentbench_scoring.metrics.correlation import ranks
+
+    values = _rank_columns()[name]
+    before = values.copy()
+    np.testing.assert_array_equal(ranks(values), stats.rankdata(values))
+    np.testing.assert_array_equal(values, before)

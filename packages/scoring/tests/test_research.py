@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentbench_scoring.aggregate import aggregate
+from agentbench_scoring.aggregates import aggregate
 from agentbench_scoring.errors import InvalidInputError, UndefinedMetricError
 from agentbench_scoring.research import (
     CapabilityLevel,

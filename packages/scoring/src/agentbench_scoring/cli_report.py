@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from agentbench_scoring.compare import Comparison, compare, compare_all
+from agentbench_scoring.comparison import Comparison, compare, compare_all
 from agentbench_scoring.errors import InvalidInputError, ScoringError, UndefinedMetricError
 from agentbench_scoring.markdown import (
     digits_of,

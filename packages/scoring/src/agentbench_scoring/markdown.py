@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from agentbench_scoring.aggregate import AgentSummary, Estimate
+from agentbench_scoring.aggregates import AgentSummary, Estimate
 from agentbench_scoring.intervals import Interval
 from agentbench_scoring.measures import Measure
 from agentbench_scoring.ratings import WinRate

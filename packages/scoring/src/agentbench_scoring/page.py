@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 from string import Template
 
-from agentbench_scoring.aggregate import AgentSummary, Estimate
-from agentbench_scoring.compare import Comparison
+from agentbench_scoring.aggregates import AgentSummary, Estimate
+from agentbench_scoring.comparison import Comparison
 from agentbench_scoring.figures import ForestRow, Line, forest_plot, line_plot, series_class
 from agentbench_scoring.intervals import Interval
 from agentbench_scoring.markdown import (

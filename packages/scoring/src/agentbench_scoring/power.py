@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agentbench_scoring.compare import find_entrant
+from agentbench_scoring.comparison import find_entrant
 from agentbench_scoring.distributions import noncentral_t_power
 from agentbench_scoring.errors import InvalidInputError, UndefinedMetricError
 from agentbench_scoring.measures import Measure, Missing, headline_measure, task_runs

@@ -7,8 +7,8 @@ from importlib.metadata import version
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from agentbench_scoring.aggregate import Aggregates, aggregate
-from agentbench_scoring.compare import Comparison, compare_all
+from agentbench_scoring.aggregates import Aggregates, aggregate
+from agentbench_scoring.comparison import Comparison, compare_all
 from agentbench_scoring.curves import Curve, budget_curves
 from agentbench_scoring.errors import NotIdentifiableError
 from agentbench_scoring.intervals import Interval

@@ -8,7 +8,7 @@ from typing import Literal
 
 import polars as pl
 
-from agentbench_scoring.aggregate import AgentSummary, Estimate
+from agentbench_scoring.aggregates import AgentSummary, Estimate
 from agentbench_scoring.errors import InvalidInputError
 from agentbench_scoring.markdown import render_markdown
 from agentbench_scoring.measures import Missing

@@ -32,17 +32,33 @@ def confusion(y_true: Values, y_pred: Values) -> tuple[Integers, list[Any]]:
     """Counts of shape (K, K), rows true, columns predicted, and the K classes in order."""
     true, pred = label_pair(y_true, y_pred)
     if true.dtype.kind in "iub" and pred.dtype.kind in "iub":
-        low = min(int(true.min()), int(pred.min()))
-        k = max(int(true.max()), int(pred.max())) - low + 1
+        low, k = _span(true, pred)
         if k <= _DENSE:
-            counts = _count(true, pred, low=low, k=k)
-            seen = np.flatnonzero(counts.sum(0) + counts.sum(1))
-            return counts[np.ix_(seen, seen)], [int(v) + low for v in seen]
+            return _dense_confusion(true, pred, low=low, k=k)
     classes, codes = np.unique(np.concatenate([true, pred]), return_inverse=True)
     k, n = len(classes), len(true)
     if k > 1 << 13:
         raise InvalidInputError(f"{k} classes make a confusion matrix too large to hold")
     return _count(codes[:n], codes[n:], low=0, k=k), list(classes)
+
+
+def _span(true: NDArray[Any], pred: NDArray[Any]) -> tuple[int, int]:
+    """Smallest integer of both sides, and how many integers there are up to the largest."""
+    low, high = int(true[0]), int(true[0])
+    for side in (true, pred):
+        for start in range(0, side.size, BLOCK):  # both in one pass over the memory
+            block = side[start : start + BLOCK]
+            low, high = min(low, int(block.min())), max(high, int(block.max()))
+    return low, high - low + 1
+
+
+def _dense_confusion(
+    true: NDArray[Any], pred: NDArray[Any], *, low: int, k: int
+) -> tuple[Integers, list[Any]]:
+    """Confusion counts and classes of integers in [low, low + k); classes not seen are left out."""
+    counts = _count(true, pred, low=low, k=k)
+    seen = np.flatnonzero(counts.sum(0) + counts.sum(1))
+    return counts[np.ix_(seen, seen)], [int(v) + low for v in seen]
 
 
 def _count(true: NDArray[Any], pred: NDArray[Any], *, low: int, k: int) -> Integers:
@@ -61,8 +77,9 @@ def class_counts(y_true: Values, y_pred: Values) -> tuple[Integers, Integers, In
     """Per class of the union: hits, rows of the truth, rows predicted; and the classes."""
     true, pred = label_pair(y_true, y_pred)
     if true.dtype.kind in "iub" and pred.dtype.kind in "iub":
-        counts, classes = _small_confusion(true, pred)
-        if counts is not None:
+        low, span = _span(true, pred)
+        if span <= _DENSE:
+            counts, classes = _dense_confusion(true, pred, low=low, k=span)
             return np.diag(counts), counts.sum(1), counts.sum(0), classes
     classes, codes = np.unique(np.concatenate([true, pred]), return_inverse=True)
     k, n = len(classes), len(true)
@@ -73,12 +90,6 @@ def class_counts(y_true: Values, y_pred: Values) -> tuple[Integers, Integers, In
         np.bincount(codes[n:], minlength=k),
         list(classes),
     )
-
-
-def _small_confusion(true: NDArray[Any], pred: NDArray[Any]) -> tuple[Integers | None, list[Any]]:
-    low = min(int(true.min()), int(pred.min()))
-    span = max(int(true.max()), int(pred.max())) - low + 1
-    return confusion(true, pred) if span <= _DENSE else (None, [])
 
 
 def _ratio(numerator: Values, denominator: Values) -> Floats:

@@ -198,14 +198,17 @@ def text(values: Values, role: Role) -> list[str]:
 
 
 def lists(values: Values, role: Role) -> list[list[Any]]:
-    """A list of lists, one a row."""
+    """A list of lists, one a row; rows that are lists are the caller's own, to be read only."""
     if isinstance(values, str) or not hasattr(values, "__iter__"):
         raise fault(role, "must be a column of lists")
     rows: list[Any] = list(values)
     for number, row in enumerate(rows):
+        if type(row) is list:
+            continue
         if isinstance(row, str | bytes) or not hasattr(row, "__iter__"):
             raise fault(role, f"row {number} is {row!r}, not a list")
-    return [list(row) for row in rows]
+        rows[number] = list(row)
+    return rows
 
 
 def require_same_length(true: Values, pred: Values) -> None:

@@ -56,7 +56,10 @@ def map_at_k(y_true: Values, y_pred: Values, *, k: int) -> float:
         if len(true) == 1:  # the common case: one item to find
             guesses = pred[:k]
             return 1 / (guesses.index(true[0]) + 1) if true[0] in guesses else 0.0
-        left, hits, total = set(true), 0, 0.0
+        left = set(true)
+        if left.isdisjoint(pred[:k]):
+            return 0.0
+        hits, total = 0, 0.0
         for place, guess in enumerate(pred[:k], start=1):
             if guess in left:
                 left.remove(guess)

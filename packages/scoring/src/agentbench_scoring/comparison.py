@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from agentbench_scoring.aggregate import Estimate
+from agentbench_scoring.aggregates import Estimate
 from agentbench_scoring.distributions import student_t_two_sided
 from agentbench_scoring.errors import InvalidInputError, UndefinedMetricError
 from agentbench_scoring.estimators import probability_of_improvement
