@@ -96,7 +96,12 @@ def chi_squared_survival(x: float, df: float) -> float:
 
 def f_survival(x: float, df1: float, df2: float) -> float:
     """P(F > x) for an F variable with ``df1`` and ``df2`` degrees of freedom."""
-    return incomplete_beta(df2 / (df2 + df1 * x), df2 / 2.0, df1 / 2.0) if x > 0 else 1.0
+    if x <= 0:
+        return 1.0
+    scaled = df1 * x
+    if scaled < df2:  # near zero the other tail keeps the digits that 1 - x would lose
+        return 1.0 - incomplete_beta(scaled / (df2 + scaled), df1 / 2.0, df2 / 2.0)
+    return incomplete_beta(df2 / (df2 + scaled), df2 / 2.0, df1 / 2.0)
 
 
 def binomial_cdf(k: int, n: int, p: float) -> float:
