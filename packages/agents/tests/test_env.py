@@ -17,6 +17,7 @@ from agentbench_agents import (
     EpisodeOverError,
     ExecuteCode,
     GetHistory,
+    LeakError,
     RequestInfo,
     Reset,
     Submit,
@@ -27,7 +28,8 @@ from agentbench_agents.actions import Action, InfoType
 from agentbench_agents.episode import Episode, Outcome
 from agentbench_agents.testing import NullSandbox
 from agentbench_agents.trajectory import Trajectory, read_trajectory
-from agentbench_sandbox import Sandbox
+from agentbench_sandbox import Limits, Mount, Request, Sandbox, local
+from agentbench_tasks import load_task, prepare
 
 WRITE_SAMPLE = "import shutil; shutil.copy('input/sample_submission.csv', 'submission.csv')"
 
@@ -221,6 +223,27 @@ except Exception as error:
     assert text.count("refused") == 2
     assert "hidden" in text
     assert "loaded" not in text
+
+
+@pytest.mark.parametrize("backend", ["open_bubblewrap", "open_landlock"])
+def test_each_local_isolation_works_and_hides_the_data(backend: str, data: Path) -> None:
+    prepared = prepare(load_task("digits"), data)
+
+    def open_(hide: tuple[str, ...]) -> Sandbox:
+        mounts = (Mount(prepared.public, "/data"),)
+        request = Request(mounts=mounts, hide=hide, limits=Limits(memory_mib=2048, disk_mib=512))
+        return getattr(local, backend)(request)
+
+    env = TaskEnv("digits", data_root=data, sandbox=lambda: open_(prepared.task.hide))
+    env.reset(seed=0)
+    assert env.step(ExecuteCode(code=WRITE_SAMPLE).to_text())[4]["status"] == "ok"
+    code = "from sklearn.datasets import load_digits; load_digits()"
+    assert env.step(ExecuteCode(code=code).to_text())[4]["status"] == "failed"
+    env.close()
+    leaky = TaskEnv("digits", data_root=data, sandbox=lambda: open_(()))
+    with pytest.raises(LeakError, match="sklearn/datasets/data"):
+        leaky.reset(seed=0)
+    leaky.close()
 
 
 def test_no_host_variable_enters(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
