@@ -32,7 +32,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_wheel_alone(package: str, dist: Path, tmp_path: Path) -> None:
     readme = (ROOT / "packages" / package / "README.md").read_text("utf-8")
-    install = re.search(r"pip install \"?([^\s\"]+)\"?", readme)
+    install = re.search(r"pip install [\"']?([^\s\"']+)", readme)
     example = re.search(r"```python\n(.*?)```", readme, re.DOTALL)
     assert install is not None, "the README says how to install the package"
     assert example is not None, "the README has an example"
