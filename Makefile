@@ -22,7 +22,7 @@ test:
 	uv run pytest
 
 bench:
-	uv run pytest packages/$(PACKAGE)/benchmarks -o addopts=--import-mode=importlib --benchmark-only
+	uv run pytest packages/$(PACKAGE)/benchmarks -o addopts=--import-mode=importlib -o python_files='bench_*.py'
 
 constraints:
 	uv pip freeze --exclude-editable | grep '==' > constraints.txt
