@@ -140,7 +140,7 @@ class Campaign:
                 on_begin=stop.watch,
                 on_step=lambda env: watcher.stepped(spec, env),
             )
-        if stop.asked:
+        if stop.closed:
             raise InterruptedError(f"run {run_id} was stopped")
 
         def write() -> None:
@@ -178,17 +178,18 @@ class Campaign:
 
 
 class _Stop:
-    """Asks workers to stop, and closes the environments that they are in."""
+    """Asks workers to take no further run (`asked`); `now` also closes those in progress."""
 
     def __init__(self) -> None:
         self.asked = False
+        self.closed = False
         self._envs: list[TaskEnv] = []
 
     def watch(self, env: "TaskEnv") -> None:
         self._envs.append(env)
 
     def now(self) -> None:
-        self.asked = True
+        self.asked = self.closed = True
         for env in self._envs:
             env.close()
 
