@@ -12,10 +12,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from agentbench_tasks.apply import apply_all
 from agentbench_tasks.prepare import PreparedTask
 from agentbench_tasks.reading import TableFormat, scan_table
 from agentbench_tasks.recipe import Side
-from agentbench_tasks.transforms import apply_all
 
 Floats = NDArray[np.float64]
 _NEIGHBOURS = 9
