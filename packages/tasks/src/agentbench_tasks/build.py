@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from agentbench_tasks.apply import apply_all
-from agentbench_tasks.describe import describe
+from agentbench_tasks.description import describe
 from agentbench_tasks.errors import PreparationError
 from agentbench_tasks.media import media_columns, place, place_media
 from agentbench_tasks.reading import SIDE, read_main, scan_table

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from agentbench_scoring import InvalidSubmissionError, ScoringError, UndefinedMetricError
 from agentbench_tasks.catalogue import list_tasks, load_task
-from agentbench_tasks.describe import describe
+from agentbench_tasks.description import describe
 from agentbench_tasks.errors import TaskFileError, TasksError
 from agentbench_tasks.finding import MEANING
 from agentbench_tasks.task import Modality, Task
@@ -135,7 +135,7 @@ def prepare_command(
     as_json: Json = False,
 ) -> None:
     """Fetch, check, split and write tasks; a task that is there is verified."""
-    from agentbench_tasks.prepare import prepare
+    from agentbench_tasks.preparation import prepare
 
     for name in _some(tasks):
         done = prepare(load_task(name), root, raw=raw, synthetic=synthetic, seed=seed)
@@ -169,7 +169,7 @@ def lint_command(
 
 def _lint_one(task: Task, *, synthetic: bool, rows: int, root: Path | None) -> dict[str, Any]:
     from agentbench_tasks.lint import lint, lint_stand_in
-    from agentbench_tasks.prepare import prepare
+    from agentbench_tasks.preparation import prepare
 
     if synthetic and task.stand_in:
         report = lint_stand_in(task, rows=rows)
@@ -224,8 +224,8 @@ def grade_command(
     as_json: Json = False,
 ) -> None:
     """Grade a submission file. Exit code 2 when it is invalid, 3 when undefined."""
-    from agentbench_tasks.grade import grade
-    from agentbench_tasks.prepare import prepare
+    from agentbench_tasks.grading import grade
+    from agentbench_tasks.preparation import prepare
 
     result = grade(prepare(load_task(task), root), submission, part=part)
     if as_json:
@@ -256,7 +256,7 @@ def new(
     """Make a task from a CSV file: guess id, target and metric, ask, write, lint."""
     from agentbench_tasks.lint import lint
     from agentbench_tasks.new import guess, write_task
-    from agentbench_tasks.prepare import prepare
+    from agentbench_tasks.preparation import prepare
 
     found = guess(csv, name=name, target=target, id_column=id_column, metric=metric)
     typer.echo(f"id {found.id_column or 'row number'}, target {found.target}, {found.metric}")

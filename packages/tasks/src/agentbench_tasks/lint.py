@@ -20,10 +20,10 @@ from agentbench_scoring import (
 )
 from agentbench_tasks.build import PART, SAMPLE
 from agentbench_tasks.finding import Finding
-from agentbench_tasks.grade import grade, read_answers
+from agentbench_tasks.grading import grade, read_answers
 from agentbench_tasks.leaks import find_leaks, read_text_table
 from agentbench_tasks.nearest import nearest_neighbours
-from agentbench_tasks.prepare import PreparedTask, prepare
+from agentbench_tasks.preparation import PreparedTask, prepare
 from agentbench_tasks.task import BoardSummary, Task
 
 _FEW = 30

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from agentbench_tasks.apply import apply_all
-from agentbench_tasks.prepare import PreparedTask
+from agentbench_tasks.preparation import PreparedTask
 from agentbench_tasks.reading import TableFormat, scan_table
 from agentbench_tasks.recipe import Side
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from agentbench_scoring import Leaderboard, Medal, SubmissionSpec, TargetSpec, score_submission
 from agentbench_tasks.build import ANSWERS, PART
 from agentbench_tasks.errors import PreparationError
-from agentbench_tasks.prepare import PreparedTask
+from agentbench_tasks.preparation import PreparedTask
 from agentbench_tasks.record import Record
 from agentbench_tasks.task import SubmissionTask
 
