@@ -1,8 +1,10 @@
 """agentbench-tasks: list, show, prepare, lint, grade and scaffold tasks."""
 
+import dataclasses
 import json
 import re
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -171,19 +173,14 @@ def _lint_one(task: Task, *, synthetic: bool, rows: int, root: Path | None) -> d
     from agentbench_tasks.lint import lint, lint_stand_in
     from agentbench_tasks.preparation import prepare
 
-    if synthetic and task.stand_in:
-        report = lint_stand_in(task, rows=rows)
-        return {
-            "task": task.name,
-            "findings": [finding.model_dump() for finding in report.findings],
-            "graded": report.graded,
-            "perfect": report.perfect,
-            "sample": report.sample,
-            "learner": report.learner,
-            "learned": report.learned,
-        }
-    findings = lint(prepare(task, root))
-    return {"task": task.name, "findings": [f.model_dump() for f in findings], "graded": True}
+    start = time.perf_counter()
+    if synthetic:
+        report = dataclasses.asdict(lint_stand_in(task, rows=rows))
+        findings = report.pop("findings")
+    else:
+        findings, report = lint(prepare(task, root)), {"task": task.name, "graded": True}
+    seconds = round(time.perf_counter() - start, 2)
+    return {**report, "seconds": seconds, "findings": [f.model_dump() for f in findings]}
 
 
 def _print_lint(reports: list[dict[str, Any]]) -> None:
@@ -196,22 +193,24 @@ def _print_lint(reports: list[dict[str, Any]]) -> None:
             number(row.get("perfect")),
             number(row.get("sample")),
             number(row.get("learner")),
+            {True: "yes", False: "no", None: "-"}[row.get("learned")],
+            f"{row['seconds']:.1f}",
             "; ".join(sorted({f["code"] for f in row["findings"]})) or "clean",
         )
         for row in reports
     )
-    _print_table(("task", "answers", "sample", "learner", "findings"), rows)
+    _print_table(("task", "answers", "sample", "learner", "learnt", "s", "findings"), rows)
     for row in reports:
         for finding in row["findings"]:
             meaning = MEANING[finding["code"]]
             typer.echo(f"{row['task']}: {finding['severity']}: {meaning}: {finding['evidence']}")
     clean = sum(not row["findings"] for row in reports)
-    graded = [row for row in reports if row["graded"]]
-    learned = sum(bool(row.get("learned")) for row in reports)
-    typer.echo(
-        f"{clean} of {len(reports)} tasks clean; {len(graded)} graded (the metric is installed);"
-        f" a simple learner beats the sample on {learned}"
-    )
+    tried = [row["learned"] for row in reports if row.get("learned") is not None]
+    learnt = f"; a simple learner beats the sample on {sum(tried)} of {len(tried)}" if tried else ""
+    ungraded = sum(not row["graded"] for row in reports)
+    missing = f"; {ungraded} not graded: their metric is not installed" if ungraded else ""
+    seconds = sum(row["seconds"] for row in reports)
+    typer.echo(f"{clean} of {len(reports)} tasks clean in {seconds:.0f} s{missing}{learnt}")
 
 
 @app.command("grade")

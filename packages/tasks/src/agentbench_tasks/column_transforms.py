@@ -26,6 +26,7 @@ from agentbench_tasks.transforms import (
     NormaliseRows,
     NumberInGroup,
     OneHot,
+    PadLists,
     PopLast,
     RegexExtract,
     RegexReplace,
@@ -113,6 +114,17 @@ def arg_max(rule: ArgMax, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.Series(rule.to, names, dtype=pl.String))
 
 
+def pad_lists(rule: PadLists, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the frame with longer lists; one that is long enough stays."""
+    length = pl.col(rule.like).str.len_chars()
+    return frame.with_columns(
+        pl.col(name).list.concat(
+            pl.lit(0.0).repeat_by((length - pl.col(name).list.len().cast(pl.Int64)).clip(0))
+        )
+        for name in rule.columns
+    )
+
+
 def pop_last(rule: PopLast, frame: pl.DataFrame) -> pl.DataFrame:
     """Return the frame with the shortened list and the new column."""
     parts = pl.col(rule.column).cast(pl.String).str.split(rule.separator)
@@ -196,6 +208,7 @@ COLUMNS: dict[type[Record], Apply] = {
     OneHot: one_hot,
     Indicators: indicators,
     ArgMax: arg_max,
+    PadLists: pad_lists,
     PopLast: pop_last,
     DropWord: drop_word,
     NumberInGroup: number_in_group,

@@ -116,7 +116,9 @@ def _answers_by_join(
             # of hundreds of targets, each with its namesake and a dozen with every column
             looked_at = place % (len(targets) // _MANY_TARGETS + 1) == 0
             for column in table.columns if looked_at else {target} & set(table.columns):
-                equal = _share_equal(joined, target, f"__{column}", skip=column in keys)
+                if column in keys:
+                    continue
+                equal = _share_equal(joined, target, f"__{column}", parts=name != SAMPLE)
                 if equal >= _EQUAL:
                     evidence = f"{name}: column {column} equals {target} in {equal:.1%} of rows"
                     yield Finding(code=visible, severity="error", evidence=evidence)
@@ -137,7 +139,7 @@ def _answers_made_again(
         return
     made = made.cast(pl.String).rename({name: f"__{name}" for name in targets})
     joined = answers.join(made, on=ids, how="inner")
-    equal = [_share_equal(joined, name, f"__{name}", skip=False) for name in targets]
+    equal = [_share_equal(joined, name, f"__{name}", parts=False) for name in targets]
     if joined.height > answers.height // 2 and min(equal) >= _EQUAL:
         evidence = f"{task.recipe.test} gives the answers by the recipe's own transforms"
         yield Finding(code="answers-in-public", severity="error", evidence=evidence)
@@ -158,12 +160,12 @@ def _id_columns(
     return None
 
 
-def _share_equal(joined: pl.DataFrame, target: str, column: str, *, skip: bool) -> float:
-    """Share of values that are equal, as numbers where both are, or a part of the answer.
+def _share_equal(joined: pl.DataFrame, target: str, column: str, *, parts: bool) -> float:
+    """Share of values that are equal, as numbers where both are; with `parts`, or inside the answer.
 
     0 for columns without variety.
     """
-    if skip or column not in joined.columns or joined[target].n_unique() < 2:
+    if column not in joined.columns or joined[target].n_unique() < 2:
         return 0.0
     left, right = joined[target], joined[column]
     if right.n_unique() < 2:
@@ -175,9 +177,11 @@ def _share_equal(joined: pl.DataFrame, target: str, column: str, *, skip: bool) 
     if int(filled.sum()) < max(5, 0.3 * len(filled)):
         return 0.0
     left, right = left.fill_null("").filter(filled), right.filter(filled)
+    if not parts:
+        return _share(left == right)
     # of answers that list several things, one row of a public table may hold one of them
-    part = (right.str.len_chars() >= _WORTH) & left.str.contains(right, literal=True)
-    return _share((left == right) | part)
+    inside = (right.str.len_chars() >= _WORTH) & left.str.contains(right, literal=True)
+    return _share((left == right) | inside)
 
 
 def _share(flags: pl.Series) -> float:

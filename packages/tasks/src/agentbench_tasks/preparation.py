@@ -10,13 +10,12 @@ import polars as pl
 
 from agentbench_tasks.build import build
 from agentbench_tasks.errors import PreparationError
+from agentbench_tasks.kaggle import BOARD
 from agentbench_tasks.manifest import Manifest, check_files, list_files, read_manifest
+from agentbench_tasks.recipe import KaggleSource
 from agentbench_tasks.source import fetch
 from agentbench_tasks.synthesise import synthesise
 from agentbench_tasks.task import Task
-
-_BATCH_ROWS = 50_000
-
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -41,6 +40,13 @@ class PreparedTask:
     def public(self) -> Path:
         """What the agent gets: train, test, sample submission, description, media."""
         return self.path / "public"
+
+    @property
+    def board(self) -> Path:
+        """The whole leaderboard, if Kaggle gave it when the raw files were fetched."""
+        source = self.task.recipe.source
+        competition = source.competition if isinstance(source, KaggleSource) else self.task.name
+        return self.path.parent.with_name(competition) / BOARD
 
     @property
     def private(self) -> Path:
@@ -125,7 +131,7 @@ def _verified(task: Task, target: Path) -> PreparedTask | None:
             f"{target} was prepared from another definition of {task.name} version {task.version};"
             " remove the folder, or raise the task's version"
         )
-    check_files(target, manifest)
+    check_files(target, manifest.files)
     return PreparedTask(
         task=task, path=target, digest=manifest.digest, synthetic=manifest.synthetic
     )

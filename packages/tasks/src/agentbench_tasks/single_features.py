@@ -13,6 +13,7 @@ from agentbench_tasks.preparation import PreparedTask
 
 _INNOCENT = 0.6  # rank correlation of row order, id, size or time that is no accident
 _COLUMN = 0.97  # of a column: honest features are not that good
+_COLUMN_IN_TRAIN = 0.9  # what looks like that on few test rows must hold up on many
 _FEWEST = 30
 _CHANCE = 1e-8
 
@@ -36,12 +37,21 @@ def find_single_features(
         if name in prepared.task.submission.id:
             continue
         strength = rank_correlation(_numbers(test[name]), truth)
-        if strength >= _COLUMN:
+        if strength >= _COLUMN and _as_strong_in_train(prepared, tables, name):
             evidence = f"column {name} alone ranks the answers with correlation {strength:.2f}"
             yield Finding(code="one-feature-leak", severity="error", evidence=evidence)
         elif (filled := _decides(test[name], truth)) is not None:
             evidence = f"all {filled[0]} test rows with {name} {filled[1]} have answer {filled[2]}"
             yield Finding(code="one-feature-leak", severity="error", evidence=evidence)
+
+
+def _as_strong_in_train(prepared: PreparedTask, tables: dict[str, pl.DataFrame], name: str) -> bool:
+    """Whether the training table does not contradict what a few test rows show."""
+    train = tables.get(prepared.task.recipe.train or "")
+    target = next(iter(prepared.task.submission.columns))
+    if train is None or not {name, target} <= set(train.columns):
+        return True
+    return rank_correlation(_numbers(train[name]), train[target]) >= _COLUMN_IN_TRAIN
 
 
 def _circumstances(
@@ -92,9 +102,10 @@ def _decides(column: pl.Series, truth: pl.Series) -> tuple[int, str, str] | None
 
 
 def rank_correlation(values: NDArray[np.float64] | None, truth: pl.Series) -> float:
-    """|Spearman's ρ| over the largest that these two sets of values can have; 0 for a constant.
+    """|Spearman's ρ|, 0 for a constant.
 
-    Classes are ordered by their mean value first.
+    Classes are ordered by their mean value first. For a value of its own kind in most rows it is
+    divided by the largest that ρ can be: 0.87 with two classes of equal size.
     """
     if values is None:
         return 0.0
@@ -110,5 +121,6 @@ def rank_correlation(values: NDArray[np.float64] | None, truth: pl.Series) -> fl
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return 0.0
     found = abs(np.corrcoef(one, other)[0, 1])
-    rising = np.corrcoef(np.sort(one), np.sort(other))[0, 1]
-    return float(min(found / rising, 1.0))
+    if len(np.unique(one)) > len(one) / 2:
+        found /= np.corrcoef(np.sort(one), np.sort(other))[0, 1]
+    return float(min(found, 1.0))

@@ -140,6 +140,14 @@ class Explode(Record):
     index: str
 
 
+class PadLists(Record):
+    """Lengthen list columns with zeros to the number of characters of the text column `like`."""
+
+    op: Literal["pad_lists"]
+    columns: tuple[str, ...]
+    like: str
+
+
 class PopLast(Record):
     """Take the last element of a separated list out into its own column."""
 
@@ -282,6 +290,7 @@ Transform = Annotated[
     | ArgMax
     | Melt
     | Explode
+    | PadLists
     | PopLast
     | DropWord
     | PickPerGroup
