@@ -254,29 +254,6 @@ def command(*arguments: str, home: Path, **environment: str) -> subprocess.Compl
     )
 
 
-def test_kaggle_without_credentials_says_what_to_do(tmp_path: Path) -> None:
-    with server(b"{}", status=401, port=7777):
-        done = command(
-            "prepare", "titanic", "--root", str(tmp_path), home=tmp_path,
-            KAGGLE_API_ENVIRONMENT="TEST",
-        )  # fmt: skip
-    assert done.returncode == 1, done.stderr
-    assert "create an API token" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert [path for path in (tmp_path / "titanic").rglob("*") if path.is_file()] == []
-
-
-def test_kaggle_rules_not_accepted_says_where(tmp_path: Path) -> None:
-    with server(b"{}", status=403, port=7777):
-        done = command(
-            "prepare", "titanic", "--root", str(tmp_path), home=tmp_path,
-            KAGGLE_API_ENVIRONMENT="TEST", KAGGLE_USERNAME="someone", KAGGLE_KEY="0",
-        )  # fmt: skip
-    assert done.returncode == 1, done.stderr
-    assert "competitions/titanic/rules" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -2,13 +2,19 @@
 
 import csv
 import io
+import shutil
 import zipfile
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from agentbench_tasks.errors import CredentialsError, MissingExtraError, SourceError
+from agentbench_tasks.errors import (
+    ChangedDataError,
+    CredentialsError,
+    MissingExtraError,
+    SourceError,
+)
 
 BOARD = "leaderboard.csv"
 _NO_CREDENTIALS = (
@@ -27,10 +33,18 @@ def fetch_competition(competition: str, folder: Path) -> None:
     Raises:
         MissingExtraError: The client is not installed.
         CredentialsError: No credentials, or the rules are not accepted.
+        ChangedDataError: What came is damaged.
         SourceError: Kaggle cannot be reached or has no such competition.
     """
     client = _client("kagglehub")
-    _asked(lambda: client.competition_download(competition, output_dir=str(folder)), competition)
+    try:
+        _asked(
+            lambda: client.competition_download(competition, output_dir=str(folder)), competition
+        )
+    except ChangedDataError:
+        shutil.rmtree(folder, ignore_errors=True)  # the client would take it for whole next time
+        raise
+    shutil.rmtree(folder / ".complete", ignore_errors=True)  # the client's own mark
 
 
 def fetch_board(competition: str, path: Path) -> bool:
@@ -54,7 +68,7 @@ def fetch_board(competition: str, path: Path) -> bool:
 
     try:
         scores = _scores(_asked(ask, competition).content)
-    except SourceError:
+    except (SourceError, ChangedDataError):
         return False
     if not scores:
         return False
@@ -106,6 +120,12 @@ def _asked(ask: Callable[[], Any], competition: str) -> Any:  # noqa: ANN401 - w
     except (errors.KaggleApiHTTPError, requests.HTTPError) as error:
         status = getattr(error.response, "status_code", None)
         raise _refused(status, competition) from error
+    except (errors.NotFoundError, errors.BackendError) as error:
+        raise SourceError(f"Kaggle does not give {competition}: {error}") from error
+    except (errors.DataCorruptionError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise ChangedDataError(
+            f"what Kaggle sent for {competition} is damaged or cut short: run again"
+        ) from error
     except OSError as error:
         if error.errno is not None:  # the disk; what has no number comes from the network
             raise

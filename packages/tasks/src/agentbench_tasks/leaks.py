@@ -161,7 +161,7 @@ def _id_columns(
 
 
 def _share_equal(joined: pl.DataFrame, target: str, column: str, *, parts: bool) -> float:
-    """Share of values that are equal, as numbers where both are; with `parts`, or inside the answer.
+    """Share of equal values, as numbers where both are; with `parts`, or of parts of the answer.
 
     0 for columns without variety.
     """
