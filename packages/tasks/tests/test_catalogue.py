@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from agentbench_tasks import list_tasks, load_task, task_names
+from agentbench_tasks.cli import app
 from agentbench_tasks.lint import lint_stand_in
 
 KAGGLE = [task.name for task in list_tasks(suite="kaggle")]
@@ -33,9 +34,10 @@ FACTS = {
     "mle-dojo/cv": 10,
     # those of mle-bench's 82 that MLE-Dojo has
     "mle-bench/low": 21,
-    "mle-bench/medium": 32,
-    "mle-bench/high": 10,
-    "mle-bench/dev": 5,
+    "mle-bench/lite": 21,
+    "mle-bench/medium": 36,
+    "mle-bench/high": 11,
+    "mle-bench/dev": 7,
     "dsbench": 75,
 }
 
@@ -64,11 +66,20 @@ def test_small_tasks_are_those_of_known_size() -> None:
     assert not unknown & {task.name for task in small}
 
 
-def test_quick_tasks_are_small_and_of_every_modality_that_is() -> None:
-    quick = list_tasks(suite="quick")
-    assert len(quick) >= 10
-    assert all((task.provenance.size_bytes or 0) <= 10**6 for task in quick)
-    assert {"tabular", "text", "timeseries", "image"} <= {task.modality for task in quick}
+def test_quick_tasks_are_the_embedded_and_the_small_ones() -> None:
+    small = list_tasks(suite="kaggle", max_bytes=10**7)
+    assert list_tasks(suite="quick") == sorted(
+        [*small, *list_tasks(suite="lite")], key=lambda task: task.name
+    )
+
+
+def test_the_command_lists_a_selection_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        app(["list", "--modality", "text", "--max-size", "10MB", "--json"])
+    assert done.value.code == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["name"] for row in rows} >= {"spooky-author-identification", "reports"}
+    assert all(row["modality"] == "text" and row["size_bytes"] <= 10**7 for row in rows)
 
 
 def test_every_name_is_one_gymnasium_accepts() -> None:
@@ -138,7 +149,7 @@ def test_no_other_metric_is_said_to_be_wrong() -> None:
 )
 def test_a_variant_counts_on_their_scale(name: str, score: float, theirs: float) -> None:
     metric = load_task(f"{name}.mle-dojo").metric
-    assert metric.offset + metric.scale * score == pytest.approx(theirs, abs=6e-4)
+    assert metric.offset + metric.scale * score == pytest.approx(theirs, abs=1e-3)
 
 
 @pytest.mark.slow
@@ -149,9 +160,7 @@ def test_every_variant_is_prepared_and_its_answers_are_the_best() -> None:
         for variant in task.variants
     ]
     assert len(reports) == 36
-    odd = {r.task: [f.code for f in r.findings] for r in reports if r.findings}
-    # groups cut in two by a random split leave most products without a match but themselves
-    assert odd == {"shopee-product-matching.mle-dojo": ["sample-is-answers"]}
+    assert {r.task: [str(f) for f in r.findings] for r in reports if r.findings} == {}
 
 
 @pytest.mark.parametrize(
