@@ -172,7 +172,8 @@ def _row(rows: Rows, _: str, pattern: str) -> list[Any]:
     return [pattern.format(10_000 + row) for row in range(rows.n)]
 
 
-KINDS: dict[str, Callable[[Rows, str, str], list[Any]]] = CODES | {
+KINDS: dict[str, Callable[[Rows, str, str], list[Any]]] = {
+    **CODES,
     "binary": _binary,
     "category": lambda rows, name, spec: pick(classes(spec), spread(rows.feature(name))),
     "cell": lambda rows, name, _: [int(value > 0) for value in rows.feature(name[-3:])],
