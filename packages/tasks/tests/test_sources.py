@@ -8,13 +8,14 @@ import sys
 import tarfile
 import threading
 import zipfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from agentbench_tasks import (
     ChangedDataError,
@@ -25,6 +26,7 @@ from agentbench_tasks import (
     load_task,
     prepare,
 )
+from agentbench_tasks.cli import main
 from agentbench_tasks.manifest import hash_file
 from agentbench_tasks.unpack import unpack
 
@@ -254,7 +256,9 @@ def command(*arguments: str, home: Path, **environment: str) -> subprocess.Compl
     )
 
 
-def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Generator[Path]:
+    """A real file system of 64 KiB."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -263,12 +267,78 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     )  # fmt: skip
     if mounted.returncode != 0:
         pytest.skip("mounting a small tmpfs needs root")
-    try:
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_one_sentence(small_disk: Path) -> None:
+    with pytest.raises(PreparationError, match="no space left"):
+        prepare(load_task("digits"), small_disk)
+    assert list((small_disk / "digits").iterdir()) == []
+
+
+def test_a_disk_full_while_fetching_is_one_sentence(small_disk: Path) -> None:
+    with server(b"0" * 10**6) as url:
+        task = small({"provider": "url", "files": {"data.csv": url}})
         with pytest.raises(PreparationError, match="no space left"):
-            prepare(load_task("digits"), disk)
-        assert list((disk / "digits").iterdir()) == []
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+            prepare(task, small_disk)
+    assert nothing_made(small_disk)
+
+
+def cut_archive(folder: Path) -> None:
+    archive = zip_of(folder / "more.zip", "notes.txt")
+    archive.write_bytes(archive.read_bytes()[:40])
+
+
+def climbing_archive(folder: Path) -> None:
+    zip_of(folder / "more.zip", "../notes.txt")
+
+
+def change(folder: Path) -> None:
+    (folder / "data.csv").write_text(CSV + "99,1,1\n", "utf-8")
+
+
+UNZIP = {"unpack": [{"glob": "*.zip"}]}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "recipe", "code", "words"),
+    [
+        (cut_archive, UNZIP, 1, "more.zip is damaged or cut short: fetch it again"),
+        (climbing_archive, UNZIP, 1, "holds '../notes.txt', which would leave"),
+        (change, {}, 1, "data.csv is not the file that this task was made for"),
+        (None, {"transforms": [{"op": "magic"}]}, 2, "field recipe.transforms.0"),
+        (None, {"targets": ["z"], "sample": {"z": 0}}, 1, "y"),
+    ],
+    ids=["truncated zip", "zip slip", "changed raw file", "unknown transform", "no such column"],
+)
+def test_the_command_ends_with_one_sentence_and_a_code(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    spoil: Callable[[Path], None] | None,
+    recipe: dict[str, Any],
+    code: int,
+    words: str,
+) -> None:
+    folder, root = raw_folder(tmp_path), tmp_path / "root"
+    digest = hash_file(folder / "data.csv")
+    source = {"provider": "local", "path": str(folder), "sha256": {"data.csv": digest}}
+    record = small(source).model_dump(mode="json")
+    record["recipe"] |= recipe
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(record), "utf-8")
+    if spoil is not None:
+        spoil(folder)
+    arguments = ["prepare", str(tmp_path / "small.yaml"), "--root", str(root)]
+    monkeypatch.setattr(sys, "argv", ["agentbench-tasks", *arguments])
+    with pytest.raises(SystemExit) as done:
+        main()
+    out, err = capsys.readouterr()
+    assert (done.value.code, out) == (code, "")
+    assert err.startswith("error: ")
+    assert words in err
+    assert err.count("\n") == 1
+    assert nothing_made(root)
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,7 @@ def _shapes_in_files(
     if prepared.task.task_type != "segmentation" or len(ids) > 1:
         return
     target = next(iter(prepared.task.submission.columns))
-    masks = {key: _mask_area(code) for key, code in answers.select(ids[0], target).rows()}
+    masks = {key: _mask_area(code) for key, code in answers.select(*ids, target).rows()}
     by_kind: dict[str, list[bool]] = {}
     for path in files:
         key = max((k for k in masks if path.stem.startswith(k)), key=len, default=None)

@@ -180,8 +180,10 @@ def _share_equal(joined: pl.DataFrame, target: str, column: str, *, parts: bool)
     if not parts:
         return _share(left == right)
     # of answers that list several things, one row of a public table may hold one of them
-    inside = (right.str.len_chars() >= _WORTH) & left.str.contains(right, literal=True)
-    return _share((left == right) | inside)
+    part = pl.col("part").str
+    inside = (part.len_chars() >= _WORTH) & pl.col("all").str.contains(pl.col("part"), literal=True)
+    pairs = pl.DataFrame({"all": left, "part": right})
+    return _share(pairs.select((pl.col("all") == pl.col("part")) | inside).to_series())
 
 
 def _share(flags: pl.Series) -> float:

@@ -110,7 +110,7 @@ def prepare(
         # polars raises plain OSErrors, whose number stands in the text only
         if error.errno in _FULL or any(f"os error {number}" in str(error) for number in _FULL):
             raise PreparationError(
-                f"no space left in {home} while preparing {task.name}; nothing was kept"
+                f"no space left in {home} while preparing {task.name}; nothing was prepared"
             ) from error
         raise
     except pl.exceptions.PolarsError as error:
