@@ -14,6 +14,7 @@ from agentbench_agents.recording import RecordedModel
 from agentbench_agents.run import RunResult, RunSpec, planned_record, write_json, write_result
 from agentbench_agents.trajectory import Trajectory, read_trajectory
 
+DEFAULT = Sampling()
 QUESTION: Message = {"role": "user", "content": "task"}
 TOOLS: list[ToolSchema] = [
     {
@@ -90,7 +91,11 @@ class Echo:
         self.trims = trims
 
     def complete(
-        self, messages: Sequence[Message], *, tools: Sequence[ToolSchema] = (), sampling: Sampling
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[ToolSchema] = (),
+        sampling: Sampling = DEFAULT,
     ) -> Completion:
         del tools, sampling
         self.turn += 1
