@@ -8,7 +8,7 @@ import pytest
 from agentbench_agents.budget import Budget, Spend
 from agentbench_agents.errors import AgentParameterError
 from agentbench_agents.export import FORMATS, export, select
-from agentbench_agents.export.branches import branches
+from agentbench_agents.export.conversations import conversations
 from agentbench_agents.models import Completion, Message, Sampling, ToolSchema, Usage
 from agentbench_agents.recording import RecordedModel
 from agentbench_agents.run import RunResult, RunSpec, planned_record, write_json, write_result
@@ -77,7 +77,9 @@ def test_an_unknown_filter_says_what_there_is(keep: str) -> None:
 
 
 def sample(path: Path, format_: str) -> list[dict[str, Any]]:
-    return list(FORMATS[format_](result("r", "digits", 0.9), branches(list(read_trajectory(path)))))
+    return list(
+        FORMATS[format_](result("r", "digits", 0.9), conversations(list(read_trajectory(path))))
+    )
 
 
 class Echo:

@@ -18,8 +18,8 @@ from typing import Any
 from agentbench_agents.campaign import read_campaign
 from agentbench_agents.errors import AgentParameterError
 from agentbench_agents.export.atif import atif_documents
-from agentbench_agents.export.branches import Branch, branches
 from agentbench_agents.export.chat import chat_samples
+from agentbench_agents.export.conversations import Conversation, conversations
 from agentbench_agents.export.filters import select
 from agentbench_agents.export.tokens import token_rows
 from agentbench_agents.run import TRAJECTORY_FILE, RunResult
@@ -28,7 +28,7 @@ from agentbench_agents.trajectory import read_trajectory
 __all__ = ["FORMATS", "export", "select"]
 
 _Row = dict[str, Any]
-Format = Callable[[RunResult, list[Branch]], Iterator[_Row]]
+Format = Callable[[RunResult, list[Conversation]], Iterator[_Row]]
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {"messages": chat_samples, "rows": token_rows, "atif": atif_documents}
@@ -55,7 +55,7 @@ def export(directory: Path, *, format_: str = "messages", keep: str = "all") -> 
     found = 0
     for result in results:
         events = list(read_trajectory(directory / result.run_id / TRAJECTORY_FILE))
-        new = {key: b for b in branches(events) if (key := _digest(b)) not in seen}
+        new = {key: b for b in conversations(events) if (key := _digest(b)) not in seen}
         seen.update(new)
         for row in FORMATS[format_](result, list(new.values())):
             found += 1
@@ -67,7 +67,7 @@ def export(directory: Path, *, format_: str = "messages", keep: str = "all") -> 
         )
 
 
-def _digest(branch: Branch) -> bytes:
-    said = [[turn.message, turn.event.get("token_ids")] for turn in branch.turns]
-    text = json.dumps([said, list(branch.tools)], sort_keys=True)
+def _digest(talk: Conversation) -> bytes:
+    said = [[turn.message, turn.event.get("token_ids")] for turn in talk.turns]
+    text = json.dumps([said, list(talk.tools)], sort_keys=True)
     return hashlib.sha256(text.encode()).digest()

@@ -1,4 +1,4 @@
-"""Documents of the Agent Trajectory Interchange Format (ATIF) v1.8, one for each branch.
+"""Documents of the Agent Trajectory Interchange Format (ATIF) v1.8, one for each talk.
 
 The format is linear: the branches of a search are documents of one session, and the steps that a
 later branch shares with an earlier one are marked as copied context, which is not to be trained on
@@ -9,26 +9,28 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from agentbench_agents.export.branches import Branch, Turn
 from agentbench_agents.export.chat import provenance
+from agentbench_agents.export.conversations import Conversation, Turn
 from agentbench_agents.run import RunResult
 
 VERSION = "ATIF-v1.8"
 _SOURCES = {"system": "system", "user": "user", "assistant": "agent"}
 
 
-def atif_documents(result: RunResult, branches: Sequence[Branch]) -> Iterator[dict[str, Any]]:
+def atif_documents(
+    result: RunResult, conversations: Sequence[Conversation]
+) -> Iterator[dict[str, Any]]:
     """Yield documents that the published schema accepts."""
-    for number, branch in enumerate(branches, 1):
-        steps = _steps(branch)
+    for number, talk in enumerate(conversations, 1):
+        steps = _steps(talk)
         agent: dict[str, Any] = {
             "name": result.agent,
             "version": result.versions.get("agentbench-agents", "unknown"),
         }
         if result.model is not None:
             agent["model_name"] = result.model
-        if branch.tools:
-            agent["tool_definitions"] = list(branch.tools)
+        if talk.tools:
+            agent["tool_definitions"] = list(talk.tools)
         yield {
             "schema_version": VERSION,
             "session_id": result.run_id,
@@ -40,9 +42,9 @@ def atif_documents(result: RunResult, branches: Sequence[Branch]) -> Iterator[di
         }
 
 
-def _steps(branch: Branch) -> list[dict[str, Any]]:
+def _steps(talk: Conversation) -> list[dict[str, Any]]:
     steps: list[dict[str, Any]] = []
-    for turn in branch.turns:
+    for turn in talk.turns:
         message = turn.message
         if message["role"] == "tool" and _answer(steps, message):
             continue
@@ -54,7 +56,7 @@ def _steps(branch: Branch) -> list[dict[str, Any]]:
         if turn.repeated:
             step["is_copied_context"] = True
         if step["source"] == "agent":
-            step.update(_said(turn, modelled=branch.modelled))
+            step.update(_said(turn, modelled=talk.modelled))
         steps.append(step)
     return steps
 

@@ -1,24 +1,26 @@
-"""Chat samples, one for each branch."""
+"""Chat samples, one for each talk."""
 
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from agentbench_agents.export.branches import Branch
+from agentbench_agents.export.conversations import Conversation
 from agentbench_agents.run import RunResult
 
 
-def chat_samples(result: RunResult, branches: Sequence[Branch]) -> Iterator[dict[str, Any]]:
+def chat_samples(
+    result: RunResult, conversations: Sequence[Conversation]
+) -> Iterator[dict[str, Any]]:
     """Yield `{"messages", "tools", ...}` with the run's own fields.
 
     `tools` is JSON text, which TRL and `agentbench-irl` read: as a table, `datasets` would give
     every tool the parameters of all others.
     """
-    for branch in branches:
+    for talk in conversations:
         yield {
-            "messages": [turn.message for turn in branch.turns],
-            "tools": json.dumps(list(branch.tools)),
-            "reward": sum(turn.reward or 0.0 for turn in branch.turns),
+            "messages": [turn.message for turn in talk.turns],
+            "tools": json.dumps(list(talk.tools)),
+            "reward": sum(turn.reward or 0.0 for turn in talk.turns),
             **provenance(result),
         }
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentbench_agents.export.branches import Branch, Turn
 from agentbench_agents.export.chat import provenance
+from agentbench_agents.export.conversations import Conversation, Turn
 from agentbench_agents.run import RunResult
 
 
@@ -41,7 +41,9 @@ class _Row:
         self.rewards += [0.0] * len(tokens)
 
 
-def token_rows(result: RunResult, branches: Sequence[Branch]) -> Iterator[dict[str, Any]]:
+def token_rows(
+    result: RunResult, conversations: Sequence[Conversation]
+) -> Iterator[dict[str, Any]]:
     """Yield rows of T tokens.
 
     * `input_ids`: (T,) token ids;
@@ -52,8 +54,8 @@ def token_rows(result: RunResult, branches: Sequence[Branch]) -> Iterator[dict[s
 
     Turns whose back end told no token ids are left out.
     """
-    for branch in branches:
-        for row in _rows(branch):
+    for talk in conversations:
+        for row in _rows(talk):
             if any(row.assistant_masks):
                 yield {
                     "input_ids": row.input_ids,
@@ -65,9 +67,9 @@ def token_rows(result: RunResult, branches: Sequence[Branch]) -> Iterator[dict[s
                 }
 
 
-def _rows(branch: Branch) -> Iterator[_Row]:
+def _rows(talk: Conversation) -> Iterator[_Row]:
     row = _Row()
-    for turn in branch.turns:
+    for turn in talk.turns:
         prompt = turn.prompt_ids
         if prompt is None or "token_ids" not in turn.event:
             continue

@@ -33,7 +33,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Branch:
+class Conversation:
     """One conversation that ends with the assistant, or with what it was told last.
 
     Attributes:
@@ -47,7 +47,7 @@ class Branch:
     modelled: bool
 
 
-def branches(events: Sequence[_Event]) -> list[Branch]:
+def conversations(events: Sequence[_Event]) -> list[Conversation]:
     """Return the conversations of a run, in the order in which they ended.
 
     A run without a language model is one conversation for each branch of the environment:
@@ -60,7 +60,7 @@ def branches(events: Sequence[_Event]) -> list[Branch]:
     rewards = _rewards(events, by_id)
     parents = {e["parent"] for e in talk.values()}
     seen: set[int] = set()
-    found: list[Branch] = []
+    found: list[Conversation] = []
     for event in talk.values():
         if event["id"] in parents or event["role"] != "assistant":
             continue
@@ -77,7 +77,7 @@ def branches(events: Sequence[_Event]) -> list[Branch]:
         )
         seen.update(e["id"] for e in path)
         offered = [by_id[e["tools"]]["tools"] for e in path if "tools" in e]
-        found.append(Branch(turns=turns, tools=offered[-1] if offered else (), modelled=True))
+        found.append(Conversation(turns=turns, tools=offered[-1] if offered else (), modelled=True))
     return found
 
 
@@ -120,13 +120,13 @@ def _prompt_ids(event: _Event, talk: Mapping[int, _Event]) -> tuple[int, ...] | 
     return (*(_prompt_ids(earlier, talk) or ()), *earlier["token_ids"], *own)
 
 
-def _enacted(events: Sequence[_Event], by_id: Mapping[int, _Event]) -> list[Branch]:
+def _enacted(events: Sequence[_Event], by_id: Mapping[int, _Event]) -> list[Conversation]:
     steps = {e["id"]: e for e in events if e["type"] in ("observation", "action", "score")}
     tools: Sequence[Any] = next((e["actions"] for e in events if "actions" in e), ())
     parents = {e["parent"] for e in steps.values()}
     leaves = [e for e in steps.values() if e["id"] not in parents]
     seen: set[int] = set()
-    found: list[Branch] = []
+    found: list[Conversation] = []
     for leaf in leaves:
         path = [e for e in _path(leaf, steps) if e["type"] != "score"]
         rewards = {
@@ -137,7 +137,7 @@ def _enacted(events: Sequence[_Event], by_id: Mapping[int, _Event]) -> list[Bran
         turns = _as_talk(path, rewards, seen)
         seen.update(e["id"] for e in path)
         if any(turn.message["role"] == "assistant" for turn in turns):
-            found.append(Branch(turns=tuple(turns), tools=tools, modelled=False))
+            found.append(Conversation(turns=tuple(turns), tools=tools, modelled=False))
     return found
 
 
