@@ -4,9 +4,10 @@ Every event has `id` (1, 2, …), `parent` (the event it follows, or null), `typ
 (`message | action | observation | score | note`) and `t` (seconds since the start). A message is
 stored once: a conversation is the path from its last message to the root, so that the branches of
 a search share what they have in common. So are the actions, scores and observations of an episode:
-the first observation has no parent, and where an environment was forked the path divides. Secrets
-are blanked out. A line is written with one system call; `kill -9` loses at most the line being
-written.
+they begin at a note that lists the actions, and where an environment was forked the path divides.
+`message` of an action names the message that its thread had come to, so that what a model said can
+be joined with what it earned. Secrets are blanked out. A line is written with one system call;
+`kill -9` loses at most the line being written.
 """
 
 import hashlib
@@ -42,13 +43,18 @@ class Trajectory:
         self._next = 1
         self._start = time.monotonic()
         self._messages: dict[bytes, int] = {}
-        self._spoken = threading.local()
+        self._said = threading.local()
         self._fd: int | None = None
         if path is not None:
             try:
                 self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
             except OSError as error:
                 raise RunDirectoryError(f"cannot create {path}: {error.strerror}") from error
+
+    @property
+    def last_message(self) -> int | None:
+        """Id of the message that this thread came to last, in writing or again; None if none."""
+        return getattr(self._said, "id", None)
 
     def append(
         self, type_: EventType, data: Mapping[str, _Json], *, parent: int | None = None
@@ -84,13 +90,9 @@ class Trajectory:
                     known = self._append("message", {**message, **(extra or {})}, parent)
                     self._messages[key] = known
                 parent = known
-        self._spoken.last = parent
+        if parent is not None:
+            self._said.id = parent
         return parent
-
-    @property
-    def last_message(self) -> int | None:
-        """Id of the message that this thread recorded or came back to last, None before any."""
-        return getattr(self._spoken, "last", None)
 
     def _append(self, type_: str, data: Mapping[str, _Json], parent: int | None) -> int:
         number = self._next
