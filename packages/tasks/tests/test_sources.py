@@ -100,6 +100,40 @@ def test_raw_files_that_do_not_fit(
     assert nothing_made(tmp_path / "root")
 
 
+@pytest.mark.parametrize(
+    ("checks", "words"),
+    [
+        ({"rows": {"train.csv": 42, "test.csv": 17}}, r"test\.csv has 18 rows, not 17"),
+        ({"disjoint": ["x"]}, r"\d+ values of x stand in train and in test"),
+        ({"sha256": {"private/answers.csv": "0" * 64}}, r"private/answers\.csv is not the file"),
+        ({"sha256": {"public/more.csv": "0" * 64}}, r"public/more\.csv is not there"),
+    ],
+    ids=["rows", "shared values", "other bytes", "no file"],
+)
+def test_a_check_of_the_recipe_that_fails(
+    tmp_path: Path, checks: dict[str, Any], words: str
+) -> None:
+    folder = raw_folder(tmp_path)
+    task = small({"provider": "local", "path": str(folder)}, checks=checks)
+    with pytest.raises((PreparationError, ChangedDataError), match=words):
+        prepare(task, tmp_path / "root")
+    assert nothing_made(tmp_path / "root")
+
+
+def test_checks_that_hold(tmp_path: Path) -> None:
+    folder = raw_folder(tmp_path)
+    plain = small({"provider": "local", "path": str(folder)})
+    prepared = prepare(plain, tmp_path / "root")
+    digest = hash_file(prepared.private / "answers.csv")
+    checks = {
+        "rows": {"train.csv": 42, "test.csv": 18},
+        "disjoint": ["id"],
+        "sha256": {"private/answers.csv": digest},
+    }
+    checked = small({"provider": "local", "path": str(folder)}, checks=checks)
+    assert prepare(checked, tmp_path / "other").digest == prepared.digest
+
+
 def test_a_value_of_the_data_cannot_lead_out(tmp_path: Path) -> None:
     folder = raw_folder(tmp_path, CSV.replace("5,8,1", "5,../../8,1"))
     task = small(
@@ -323,7 +357,8 @@ def test_the_command_ends_with_one_sentence_and_a_code(
 ) -> None:
     folder, root = raw_folder(tmp_path), tmp_path / "root"
     digest = hash_file(folder / "data.csv")
-    source = {"provider": "local", "path": str(folder), "sha256": {"data.csv": digest}}
+    source: dict[str, object] = {"provider": "local", "path": str(folder)}
+    source["sha256"] = {"data.csv": digest}
     record = small(source).model_dump(mode="json")
     record["recipe"] |= recipe
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(record), "utf-8")

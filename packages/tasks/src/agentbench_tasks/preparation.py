@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from agentbench_tasks.build import build
+from agentbench_tasks.checks import check
 from agentbench_tasks.errors import PreparationError
 from agentbench_tasks.kaggle import BOARD
 from agentbench_tasks.manifest import Manifest, check_files, list_files, read_manifest
@@ -103,6 +104,8 @@ def prepare(
                 files.mkdir()
                 synthesise(task, files, rows=synthetic, seed=seed)
             build(task, files, work / "made")
+            if synthetic is None:
+                check(task.recipe, work / "made")
             manifest = Manifest.of(task, files=list_files(work / "made"), synthetic=synthetic)
             manifest.write(work / "made")
             _publish(work / "made", target)
