@@ -48,7 +48,8 @@ def _rows(prepared: PreparedTask, train: pl.DataFrame, test: pl.DataFrame) -> It
         if same > _SHARE * test.height:
             evidence = f"{same} of {test.height} test rows repeat a training row"
             yield Finding(code="train-test-overlap", severity="warning", evidence=evidence)
-        near = _repeated(*(_rounded(side.select(features)) for side in (train, test)))
+        rounded = _rounded(pl.concat([train.select(features), test.select(features)]))
+        near = _repeated(rounded.head(train.height), rounded.tail(test.height))
         if near > max(same, _SHARE * test.height):
             evidence = (
                 f"{near} of {test.height} test rows are a training row but for case, spaces and"
