@@ -13,9 +13,11 @@ from agentbench_agents.errors import AgentParameterError, UnknownAgentError
 BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
         "baseline": "agentbench_agents.agents.baseline:Baseline",
+        "black_box": "agentbench_agents.agents.black_box:BlackBoxAgent",
         "idea": "agentbench_agents.agents.idea:IdeaAgent",
         "mlab": "agentbench_agents.agents.mlab:MLABAgent",
         "mle": "agentbench_agents.agents.mle:MLEAgent",
+        "random": "agentbench_agents.agents.random:RandomAgent",
     }
 )
 
