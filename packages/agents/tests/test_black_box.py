@@ -40,7 +40,10 @@ Run = Callable[..., tuple[RunResult, list[dict[str, Any]]]]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    def go(command: str, **spec: Any) -> tuple[RunResult, list[dict[str, Any]]]:  # noqa: ANN401
+    def go(
+        command: str,
+        budget: Budget = Budget(steps=6),  # noqa: B008 - frozen
+    ) -> tuple[RunResult, list[dict[str, Any]]]:
         campaign = Campaign(tmp_path / "runs")
         asked = RunSpec(
             task="diabetes",
@@ -49,7 +52,7 @@ def run(tmp_path: Path) -> Run:
             model=f"{Path(__file__).stem}:script",
             sandbox="local",
             data_root=str(tmp_path / "data"),
-            **{"budget": Budget(steps=6), **spec},
+            budget=budget,
         )
         (result,) = campaign.execute(campaign.plan([asked]))
         path = tmp_path / "runs" / result.run_id / "trajectory.jsonl"
@@ -66,7 +69,6 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_command_is_served_recorded_and_scored(run: Run) -> None:
     result, events = run(f"cat > client.py <<'END'\n{CLIENT}\nEND\npython client.py")
     assert result.status == "scored", events[-2]
-    assert result.tokens == 0 or result.tokens > 0
     talk = [e for e in events if e["type"] == "message"]
     assert [e["role"] for e in talk] == ["user", "assistant"]
     assert "Task: diabetes" in talk[0]["content"]

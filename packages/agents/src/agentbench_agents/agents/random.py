@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, ClassVar, get_args
 
+import numpy as np
+
 from agentbench_agents.actions import ExecuteCode, GetHistory, InfoType, RequestInfo, ValidateCode
 from agentbench_agents.errors import AgentParameterError
 
@@ -37,10 +39,11 @@ class RandomAgent:
         template = files("agentbench_agents.agents").joinpath("random_guess.py.txt")
         targets = json.dumps(list(env.task.submission.columns))
         program = template.read_text("utf-8").replace("__TARGETS__", repr(targets))
-        draw = env.np_random
+        draw: np.random.Generator = env.np_random
         first = True
+        seeds: list[int] = draw.integers(2**31, size=env.budget.steps + 1).tolist()
         while not env.over:
-            code = program.replace("__SEED__", str(int(draw.integers(2**32))))
+            code = program.replace("__SEED__", str(seeds.pop()))
             if first or draw.random() < self.guesses:
                 action = ExecuteCode(code=code)
             else:
