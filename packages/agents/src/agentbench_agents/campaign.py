@@ -191,6 +191,7 @@ class _Stop:
     def now(self) -> None:
         self.asked = self.closed = True
         for env in self._envs:
+            env.close_forks()
             env.close()
 
 

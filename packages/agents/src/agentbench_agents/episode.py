@@ -5,15 +5,15 @@ agent sees is decided by the feedback policy alone (see `agentbench_agents.feedb
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from agentbench_agents import feedback as say
 from agentbench_agents import info
 from agentbench_agents.budget import Spend
-from agentbench_agents.errors import AgentsError, RunDirectoryError, WorkspaceError
-from agentbench_agents.trajectory import Trajectory
+from agentbench_agents.errors import AgentsError, WorkspaceError
+from agentbench_agents.run_files import RunFiles
 from agentbench_agents.workspace import CodeRun, Workspace
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Submission:
     """A submission on record.
 
     Attributes:
-        number: 1, 2, …
+        number: 1, 2, …, over all branches of the run.
         path: Where its bytes are kept.
         shown: Grade on the part that the policy shows, None if it shows none.
         hidden: Grade on the private part, for the final result; None if it is invalid.
@@ -69,19 +69,42 @@ class Submission:
 
 @dataclass(slots=True, kw_only=True)
 class Episode:
-    """The state of an episode. Actions call its methods; `TaskEnv` owns it."""
+    """The state of an episode. Actions call its methods; `TaskEnv` owns it.
+
+    Attributes:
+        spend: The account of the run, shared by all branches.
+        files: The run directory, shared by all branches.
+        step: Number of the latest step, in the run.
+        submissions: Those of this branch.
+        summary: One line for each step of this branch.
+    """
 
     prepared: "PreparedTask"
     workspace: Workspace
     feedback: str
     spend: Spend
-    trajectory: Trajectory
-    directory: Path
+    files: RunFiles
     code_timeout_s: float
+    step: int = 0
     submissions: list[Submission] = field(default_factory=list["Submission"])
     milestones: set[str] = field(default_factory=set[str])
     summary: list[str] = field(default_factory=list[str])
     chosen: int | None = None
+
+    def fork(self, workspace: Workspace) -> "Episode":
+        """Return an episode with the same past and a workspace of its own."""
+        return replace(
+            self,
+            workspace=workspace,
+            submissions=list(self.submissions),
+            milestones=set(self.milestones),
+            summary=list(self.summary),
+        )
+
+    @property
+    def directory(self) -> Path:
+        """The run directory."""
+        return self.files.directory
 
     @property
     def task(self) -> "SubmissionTask":
@@ -204,9 +227,8 @@ class Episode:
         from agentbench_scoring import InvalidSubmissionError
         from agentbench_tasks import grade
 
-        number = len(self.submissions) + 1
-        path = self.directory / "submissions" / f"{number}.csv"
-        _write(path, data)
+        number = self.files.next_submission()
+        path = self.files.keep_submission(number, data)
         shown: Grade | None = None
         hidden: Grade | None = None
         found: tuple[Issue, ...] = ()
@@ -258,20 +280,8 @@ class Episode:
 
     def _keep_output(self, run: CodeRun) -> None:
         """Keep whole what the agent sees trimmed."""
-        number = self.spend.steps
-        streams = (("stdout", run.result.stdout_bytes), ("stderr", run.result.stderr_bytes))
-        for stream, data in streams:
-            if data:
-                _write(self.directory / "outputs" / f"{number}.{stream}.txt", data)
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from error
+        self.files.keep_output(self.step, "stdout", run.result.stdout_bytes)
+        self.files.keep_output(self.step, "stderr", run.result.stderr_bytes)
 
 
 def check_feedback(policy: str) -> None:

@@ -46,9 +46,10 @@ class RecordedModel:
         began = time.monotonic()
         completion = self._model.complete(messages, tools=tools, sampling=sampling or Sampling())
         usage = completion.usage
-        self._spend.tokens += (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
-        if usage.cost_usd is not None:
-            self._spend.cost_usd = (self._spend.cost_usd or 0.0) + usage.cost_usd
+        self._spend.add(
+            tokens=(usage.prompt_tokens or 0) + (usage.completion_tokens or 0),
+            cost_usd=usage.cost_usd,
+        )
         self._trajectory.append_messages(
             [*messages, completion.as_message()],
             data={

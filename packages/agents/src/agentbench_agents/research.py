@@ -14,6 +14,7 @@ from agentbench_agents.errors import AgentsError
 from agentbench_agents.protocol import Runner
 from agentbench_agents.research_episode import ResearchEpisode
 from agentbench_agents.research_result import ResearchOutcome
+from agentbench_agents.run_files import RunFiles
 
 if TYPE_CHECKING:
     from agentbench_agents.env import TaskEnv
@@ -50,7 +51,7 @@ def prepare_any(task: "SubmissionTask | ResearchTask", root: Path | None = None)
 def begin_research(
     env: "TaskEnv",
     workspace: "Workspace",
-    directory: Path,
+    files: RunFiles,
     open_sandbox: "Callable[[tuple[Mount, ...]], Sandbox]",
     *,
     seed: int,
@@ -70,7 +71,7 @@ def begin_research(
         feedback=env.feedback,
         spend=env.spend,
         trajectory=env.trajectory,
-        directory=directory,
+        files=files,
     )
     # The first run of an instance measures its anchors: not at the expense of the agent.
     env.spend.started = time.monotonic()

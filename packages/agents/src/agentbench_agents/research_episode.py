@@ -5,6 +5,7 @@ of every scored submission are in `snapshots/<digest>/`. The best on dev (ties: 
 tested once, when the final result is asked for.
 """
 
+import copy
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -29,6 +30,7 @@ from agentbench_agents.research_result import (
     instance_anchors,
     outcome,
 )
+from agentbench_agents.run_files import RunFiles
 from agentbench_agents.trajectory import Trajectory
 from agentbench_agents.workspace import CodeRun, Workspace
 
@@ -66,7 +68,7 @@ class DevRun:
     """A submission that was run on the development inputs.
 
     Attributes:
-        number: 1, 2, ...
+        number: 1, 2, ..., over all branches of the run.
         method: The method that was run.
         snapshot: Its files.
         run: How it went.
@@ -103,7 +105,8 @@ class ResearchEpisode:
     feedback: str
     spend: Spend
     trajectory: Trajectory
-    directory: Path
+    files: RunFiles
+    step: int = 0
     submissions: list[DevRun] = field(default_factory=list["DevRun"])
     milestones: set[str] = field(default_factory=set[str])
     summary: list[str] = field(default_factory=list[str])
@@ -114,6 +117,20 @@ class ResearchEpisode:
     def __post_init__(self) -> None:
         self.anchors = instance_anchors(self.runner)
         self._check_out()
+
+    def fork(self, workspace: Workspace) -> "ResearchEpisode":
+        """Return an episode with the same past and a workspace of its own."""
+        twin = copy.copy(self)
+        twin.workspace = workspace
+        twin.submissions = list(self.submissions)
+        twin.milestones = set(self.milestones)
+        twin.summary = list(self.summary)
+        return twin
+
+    @property
+    def directory(self) -> Path:
+        """The run directory."""
+        return self.files.directory
 
     @property
     def task(self) -> "ResearchTask":
@@ -198,7 +215,7 @@ class ResearchEpisode:
             return Outcome(text=f"Nothing was run: {error}", status="failed")
         run = self.runner.run(snapshot, method, "dev", timeout_s=self.spend.remaining_s())
         shown = None if run.score is None else self._grade("dev", run.score)
-        number = len(self.submissions) + 1
+        number = self.files.next_submission()
         done = DevRun(number=number, method=method, snapshot=snapshot, run=run, shown=shown)
         self.submissions.append(done)
         self._log(done)
@@ -271,7 +288,7 @@ class ResearchEpisode:
 
     def _chosen(self) -> DevRun | None:
         if self.chosen is not None:
-            return self.submissions[self.chosen - 1]
+            return next(s for s in self.submissions if s.number == self.chosen)
         return self._best()
 
     def _best(self) -> DevRun | None:
@@ -300,7 +317,7 @@ class ResearchEpisode:
         evaluation = done.run.evaluation
         row = {
             "number": done.number,
-            "step": self.spend.steps,
+            "step": self.step,
             "method": done.method,
             "snapshot": done.sha256,
             "status": done.run.status,

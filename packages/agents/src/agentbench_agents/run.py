@@ -163,6 +163,7 @@ def run_one(
         finally:
             result = _result(spec, env, error)
             model.close()
+            env.close_forks()
             env.close()
         trajectory.append("note", {"result": result.model_dump(mode="json")})
     return result

@@ -3,8 +3,10 @@
 Every event has `id` (1, 2, …), `parent` (the event it follows, or null), `type`
 (`message | action | observation | score | note`) and `t` (seconds since the start). A message is
 stored once: a conversation is the path from its last message to the root, so that the branches of
-a search share what they have in common. Secrets are blanked out. A line is written with one system
-call; `kill -9` loses at most the line being written.
+a search share what they have in common. So are the actions, scores and observations of an episode:
+the first observation has no parent, and where an environment was forked the path divides. Secrets
+are blanked out. A line is written with one system call; `kill -9` loses at most the line being
+written.
 """
 
 import hashlib
@@ -116,6 +118,27 @@ class Trajectory:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class Branch:
+    """One path through the events of an episode: each event's parent is the one before.
+
+    Attributes:
+        trajectory: Where all branches are written.
+        last: Id of the path's last event, None before the first.
+    """
+
+    def __init__(self, trajectory: Trajectory, *, last: int | None = None) -> None:
+        self.trajectory = trajectory
+        self.last = last
+
+    def append(self, type_: EventType, data: Mapping[str, _Json]) -> None:
+        """Write an event that follows the last one."""
+        self.last = self.trajectory.append(type_, data, parent=self.last)
+
+    def fork(self) -> "Branch":
+        """Return a path that is the same so far."""
+        return Branch(self.trajectory, last=self.last)
 
 
 def read_trajectory(path: Path) -> Iterator[dict[str, _Json]]:

@@ -1,5 +1,6 @@
 """The agent's working directory in a sandbox: programs go in, submissions come out."""
 
+import copy
 import csv
 import shutil
 import tempfile
@@ -157,6 +158,17 @@ class Workspace:
         self.sandbox = self._open()
         self._has_sample = False
         self._link_data()
+
+    def fork(self) -> "Workspace":
+        """Return a workspace with a copy of the working directory, in a sandbox of its own.
+
+        Raises:
+            WorkspaceError: The agent has left the directory so that it cannot be copied.
+        """
+        twin = copy.copy(self)
+        with _own_doing():
+            twin.sandbox = self.sandbox.fork()
+        return twin
 
     def close(self) -> None:
         """Close the sandbox and everything in it."""
