@@ -65,9 +65,9 @@ class Node:
     @property
     def path(self) -> "list[Node]":
         """From this node to the root, by first parents."""
-        found = [self]
+        found: list[Node] = [self]
         while found[-1].parents:
-            found += found[-1].parents[:1]
+            found.append(found[-1].parents[0])
         return found
 
     @property

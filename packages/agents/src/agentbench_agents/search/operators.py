@@ -145,16 +145,16 @@ def render(name: str, expansion: Expansion, facts: Mapping[str, str]) -> str:
     first = expansion.parents[0] if expansion.parents else None
     values = {
         **facts,
-        "rules": fill(prompt("rules"), facts),
+        "rules": fill(prompt_text("rules"), facts),
         "tried": "\n".join(expansion.tried) or "(nothing yet)",
         "complexity": complexity_cue(len(expansion.tried)),
         "programs": "\n\n".join(_program(n, i) for i, n in enumerate(expansion.parents, 1)),
         "fixes": _fixes(first),
     }
-    return fill(prompt(name), values)
+    return fill(prompt_text(name), values)
 
 
-def prompt(name: str) -> str:
+def prompt_text(name: str) -> str:
     """Return a prompt's text."""
     return files("agentbench_agents.search").joinpath("prompts", f"{name}.txt").read_text("utf-8")
 
