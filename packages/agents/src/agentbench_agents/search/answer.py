@@ -29,6 +29,7 @@ def parse_answer(text: str) -> Answer:
     Raises:
         AnswerError: There is no closed block, an empty one, or several.
     """
+    text = text.replace("\r\n", "\n")
     blocks = list(_FENCE.finditer(text))
     if len(blocks) > 1:
         blocks = [b for b in blocks if b[1].lower() in _PYTHON] or blocks

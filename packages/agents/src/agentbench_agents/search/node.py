@@ -31,11 +31,11 @@ class Node:
     id: int = 0  # 1, 2, … in the order in which expansions were chosen; 0 for the root, no program
     role: Role | None = None  # what kind of step made it; None for the root
     operator: str = ""
-    parents: "tuple[Node, ...]" = ()  # it hangs below the first
+    parents: "tuple[Node, ...]" = field(default=(), repr=False)  # it hangs below the first
     outcome: Outcome = Outcome()
     pending: bool = False
     rewrites: "Node | None" = None  # what it was to fix, if it is another program instead
-    children: "list[Node]" = field(default_factory=list["Node"])
+    children: "list[Node]" = field(default_factory=list["Node"], repr=False)
     visits: int = 0  # working nodes in its subtree, itself included
     value: float = 0.0  # the sum of their fitness
     in_flight: int = 0  # pending nodes in its subtree: the virtual loss
