@@ -94,7 +94,7 @@ class WarmFolder(NullSandbox):
     def path(self, target: str) -> str:
         return str(self.public) if target == "/data" else target
 
-    def exec(self, argv: Sequence[str], *, cwd: str | None = None, **_: Any) -> ExecResult:
+    def exec(self, argv: Sequence[str], *, cwd: str | None = None, **_: Any) -> ExecResult:  # noqa: ANN401
         if argv[0] != "python":
             subprocess.run(argv, cwd=cwd, check=True)
             return result(0)

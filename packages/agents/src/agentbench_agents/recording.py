@@ -42,7 +42,7 @@ class RecordedModel:
         spent = self._spend.exceeded()
         if spent is not None:
             raise BudgetExceededError(f"the run is over: {spent}")
-        self._trajectory.append_messages(messages)
+        asked = self._trajectory.append_messages(messages)
         began = time.monotonic()
         completion = self._model.complete(messages, tools=tools, sampling=sampling or Sampling())
         usage = completion.usage
@@ -51,7 +51,8 @@ class RecordedModel:
             cost_usd=usage.cost_usd,
         )
         self._trajectory.append_messages(
-            [*messages, completion.as_message()],
+            [completion.as_message()],
+            parent=asked,
             data={
                 "model": self._model.name,
                 "wall_s": round(time.monotonic() - began, 4),

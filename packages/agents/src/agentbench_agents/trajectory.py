@@ -57,18 +57,22 @@ class Trajectory:
             return self._append(type_, data, parent)
 
     def append_messages(
-        self, messages: Sequence[Mapping[str, _Json]], *, data: Mapping[str, _Json] | None = None
+        self,
+        messages: Sequence[Mapping[str, _Json]],
+        *,
+        parent: int | None = None,
+        data: Mapping[str, _Json] | None = None,
     ) -> int | None:
         """Write the messages of a conversation that are not on record yet.
 
         Args:
-            messages: The whole conversation, oldest first.
+            messages: The conversation, oldest first.
+            parent: Id of the message that the first one follows; by default it begins there.
             data: What else to say of the last message (usage, seconds).
 
         Returns:
-            The id of the last message, None for an empty conversation.
+            The id of the last message; `parent` if there is none.
         """
-        parent: int | None = None
         with self._lock:
             for i, message in enumerate(messages):
                 key = _digest(parent, message)
