@@ -66,8 +66,8 @@ def ours(turns: int, data: Path, submission: bytes | None) -> Cost:
 
 
 def theirs(turns: int) -> Cost:
-    import inspect_ai.model._model as inspect_model
     import inspect_ai
+    import inspect_ai.model._model as inspect_model
     from inspect_ai import Task
     from inspect_ai.dataset import Sample
     from inspect_ai.model import ChatMessageUser, get_model

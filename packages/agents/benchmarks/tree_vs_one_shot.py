@@ -13,16 +13,12 @@ already: what is measured is the search, not imports.
 """
 
 import argparse
-import json
 import math
+import multiprocessing
 import os
-import shutil
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -32,10 +28,8 @@ from typing import Any
 from agentbench_agents import TaskEnv
 from agentbench_agents.agents import find_agent
 from agentbench_agents.recording import RecordedModel
-from agentbench_agents.search.testing import ScriptedProgrammer
-from agentbench_agents.testing import NullSandbox
+from agentbench_agents.search.testing import ScriptedProgrammer, WarmInterpreter
 from agentbench_agents.trajectory import Trajectory
-from agentbench_sandbox import ExecResult, SandboxFileNotFoundError
 from agentbench_tasks import load_task, prepare
 
 TASKS = (
@@ -50,100 +44,20 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "tree evolutionary": ("tree", {"policy": "evolutionary"}),
     "tree mcts, top_k 1": ("tree", {"policy": "mcts", "top_k": 1}),
 }
-SERVER = """
-import json, os, runpy, sys
-import numpy
-import sklearn.calibration, sklearn.ensemble, sklearn.feature_extraction.text, sklearn.svm
-import sklearn.linear_model, sklearn.metrics, sklearn.model_selection, sklearn.neighbors
-import sklearn.pipeline, sklearn.preprocessing
-for line in sys.stdin:
-    asked = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        os.chdir(asked["cwd"])
-        for stream, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(asked[name], os.O_CREAT | os.O_WRONLY | os.O_TRUNC), stream)
-        os.environ.update(asked["env"])
-        code = 1
-        try:
-            runpy.run_path(asked["file"], run_name="__main__")
-            code = 0
-        except BaseException:
-            import traceback
-            traceback.print_exc()
-        sys.stdout.flush(); sys.stderr.flush()
-        os._exit(code)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
 
 
 @cache
-def server() -> "tuple[subprocess.Popen[str], threading.Lock]":
-    argv = [sys.executable, "-W", "ignore", "-c", SERVER]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True), threading.Lock()
-
-
-class WarmFolder(NullSandbox):
-    """No sandbox at all: a folder whose programs run in forks of a warm interpreter."""
-
-    def __init__(self, public: Path, seed: int) -> None:
-        super().__init__(workdir=tempfile.mkdtemp(prefix="warm-"))
-        self.public, self.seed = public, seed
-
-    def path(self, target: str) -> str:
-        return str(self.public) if target == "/data" else target
-
-    def exec(self, argv: Sequence[str], *, cwd: str | None = None, **_: Any) -> ExecResult:  # noqa: ANN401
-        if argv[0] != "python":
-            subprocess.run(argv, cwd=cwd, check=True)
-            return result(0)
-        if argv[1] == "-c":
-            return result(0)
-        asked = {"cwd": cwd, "file": argv[1], "env": {"AGENTBENCH_SEED": str(self.seed)}}
-        outputs = {n: f"{self.workdir}/.{n}" for n in ("out", "err")}
-        process, lock = server()
-        with lock:
-            process.stdin.write(json.dumps({**asked, **outputs}) + "\n")
-            process.stdin.flush()
-            code = int(process.stdout.readline())
-        return result(code, *(Path(outputs[n]).read_bytes() for n in ("out", "err")))
-
-    def read_file(self, path: str) -> bytes:
-        if not Path(path).is_file():
-            raise SandboxFileNotFoundError(f"no file {path}")
-        return Path(path).read_bytes()
-
-    def write_file(self, path: str, data: bytes | str) -> None:
-        Path(path).write_bytes(data.encode() if isinstance(data, str) else data)
-
-    def upload(self, src: str | Path, dst: str) -> None:
-        shutil.copytree(src, dst)
-
-    def fork(self) -> "WarmFolder":
-        twin = WarmFolder(self.public, self.seed)
-        shutil.copytree(self.workdir, twin.workdir, symlinks=True, dirs_exist_ok=True)
-        return twin
-
-    def close(self) -> None:
-        shutil.rmtree(self.workdir, ignore_errors=True)
-
-
-def result(code: int, out: bytes = b"", err: bytes = b"") -> ExecResult:
-    return ExecResult(
-        exit_code=code,
-        stdout_bytes=out,
-        stderr_bytes=err,
-        stdout_total=len(out),
-        stderr_total=len(err),
-    )
+def interpreter() -> WarmInterpreter:
+    return WarmInterpreter()
 
 
 def one(job: tuple[str, int, str, str]) -> tuple[str, int, str, float, bool]:
     task, seed, arm, root = job
     prepared = prepare(load_task(task), Path(root))
     agent, params = ARMS[arm]
-    env = TaskEnv(task, data_root=Path(root), sandbox=lambda: WarmFolder(prepared.public, seed))
+    env = TaskEnv(
+        task, data_root=Path(root), sandbox=lambda: interpreter().folder(prepared.public, seed=seed)
+    )
     env.reset(seed=seed)
     model = RecordedModel(ScriptedProgrammer(), trajectory=Trajectory(None), spend=env.spend)
     find_agent(agent, params).run(env, model)
@@ -169,7 +83,11 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     args = parser.parse_args()
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as root, ProcessPoolExecutor(args.processes) as pool:
+    spawn = multiprocessing.get_context("spawn")  # polars has threads, which a fork would lose
+    with (
+        tempfile.TemporaryDirectory() as root,
+        ProcessPoolExecutor(args.processes, mp_context=spawn) as pool,
+    ):
         for task in TASKS:
             prepare(load_task(task), Path(root))
         jobs = [(t, s, a, root) for t in TASKS for s in range(args.seeds) for a in args.arms]
