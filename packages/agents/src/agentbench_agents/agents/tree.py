@@ -53,7 +53,8 @@ class TreeAgent:
         policy_params: Parameters of the policy, such as `{"drafts": 3}` or `{"c": 0.5}`.
         operators: Names in `search.OPERATORS`, `module:attribute`, or `Operator`s. There must be
             one each to draft, debug and improve; of several for a role one is drawn each time.
-            With one for `ensemble`, the last expansion joins the three best programs.
+            With one for `ensemble`, the last expansion joins the three best programs. One whose
+            answer cannot be read uses up a step of the search, though nothing is run.
         in_flight: Expansions under way at once. The choice of the next knows the outcomes of all
             but the last `in_flight - 1`, so it is part of what is found.
         workers: Threads that do the work, by default `in_flight`; what is found is the same.
