@@ -22,6 +22,7 @@ from agentbench_agents.actions import (
 from agentbench_agents.budget import Budget, Spend
 from agentbench_agents.episode import Episode, Outcome, check_feedback
 from agentbench_agents.errors import AgentsError, EpisodeOverError
+from agentbench_agents.feedback import FeedbackProvider, find_providers
 from agentbench_agents.opening import UNSAFE, SandboxOpener
 from agentbench_agents.research_actions import RESEARCH_ACTIONS
 from agentbench_agents.reward import REWARDS, Reward, Transition
@@ -67,6 +68,8 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         image: Image of the docker back end.
         limits: Limits of the sandbox; by default those of the task.
         feedback: Feedback policy; by default that of the task.
+        providers: Who puts what came of a program into words, one after the other: `template`,
+            `analysis`, `human`, or functions of a `Report`, such as a `ModelFeedback`.
         reward: A name in `REWARDS`, or a function of a `Transition`.
         budget: When the episode is truncated.
         code_timeout_s: Longest run of one program; that of the task, if it is shorter.
@@ -94,6 +97,7 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         image: str | None = None,
         limits: "Limits | None" = None,
         feedback: str | None = None,
+        providers: Sequence[str | FeedbackProvider] = ("template",),
         reward: str | Reward = "delta",
         budget: Budget | None = None,
         code_timeout_s: float = 600.0,
@@ -114,6 +118,7 @@ class TaskEnv(gymnasium.Env[Observation, str]):
             raise AgentsError(
                 f"a research task shows dev scores (feedback validation), not {self.feedback!r}"
             )
+        self.providers = find_providers(providers)
         self.reward = _reward(reward)
         self.budget = budget or Budget()
         self.code_timeout_s = code_timeout_s
@@ -301,6 +306,7 @@ class TaskEnv(gymnasium.Env[Observation, str]):
             spend=self.spend,
             files=self._files,
             code_timeout_s=min(self.code_timeout_s, self.task.resources.wall_s),
+            providers=self.providers,
         )
 
     def _step(self, action: str) -> tuple[Observation, float, bool, bool, dict[str, Any]]:

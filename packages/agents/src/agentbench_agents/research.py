@@ -72,6 +72,7 @@ def begin_research(
         spend=env.spend,
         trajectory=env.trajectory,
         files=files,
+        providers=env.providers,
     )
     # The first run of an instance measures its anchors: not at the expense of the agent.
     env.spend.started = time.monotonic()
