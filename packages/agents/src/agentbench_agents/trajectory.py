@@ -64,25 +64,30 @@ class Trajectory:
             return self._append(type_, data, parent)
 
     def append_messages(
-        self, messages: Sequence[Mapping[str, _Json]], *, data: Mapping[str, _Json] | None = None
+        self,
+        messages: Sequence[Mapping[str, _Json]],
+        *,
+        data: Mapping[str, _Json] | None = None,
+        parent: int | None = None,
     ) -> int | None:
         """Write the messages of a conversation that are not on record yet.
 
         Args:
-            messages: The whole conversation, oldest first.
-            data: What else to say of the last message (usage, seconds).
+            messages: The conversation, oldest first.
+            data: What else to say of the last message (usage, seconds). It was said just now, so
+                it is an event of its own also where the same words are on record.
+            parent: The message that the first one follows; by default it begins a conversation.
 
         Returns:
-            The id of the last message, None for an empty conversation.
+            The id of the last message, `parent` for an empty conversation.
         """
-        parent: int | None = None
         with self._lock:
             for i, message in enumerate(messages):
                 key = _digest(parent, message)
-                known = self._messages.get(key)
+                extra = data if data and i == len(messages) - 1 else None
+                known = self._messages.get(key) if extra is None else None
                 if known is None:
-                    extra = data if data and i == len(messages) - 1 else dict[str, Any]()
-                    known = self._append("message", {**message, **extra}, parent)
+                    known = self._append("message", {**message, **(extra or {})}, parent)
                     self._messages[key] = known
                 parent = known
         if parent is not None:
