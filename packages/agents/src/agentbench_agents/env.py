@@ -63,6 +63,8 @@ class TaskEnv(gymnasium.Env[Observation, str]):
     Args:
         task: A task, or the name of one in the catalogue.
         data_root: Folder of prepared tasks; by default that of `agentbench_tasks.prepare`.
+        synthetic: Rows of a made-up stand-in to work on in place of the real data: it needs no
+            download, and steps are short. Its scores mean nothing beside those of people.
         sandbox: Back end: `auto`, `docker`, `local`, or `unsafe-local` (no isolation at all); or
             a function that opens a sandbox.
         image: Image of the docker back end.
@@ -93,6 +95,7 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         task: "str | SubmissionTask | ResearchTask",
         *,
         data_root: Path | None = None,
+        synthetic: int | None = None,
         sandbox: "str | Callable[[], Sandbox]" = "auto",
         image: str | None = None,
         limits: "Limits | None" = None,
@@ -125,7 +128,7 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         self.invalid_penalty = invalid_penalty
         own = RESEARCH_ACTIONS if self.is_research else SUBMISSION_ACTIONS
         self.actions: tuple[type[Action], ...] = (*own, *actions)
-        self.prepared = prepare_any(loaded, data_root)
+        self.prepared = prepare_any(loaded, data_root, synthetic=synthetic)
         self.backend = sandbox
         self.image = image
         self.limits = limits
