@@ -42,6 +42,9 @@ def run(
     base_url: Annotated[
         str | None, typer.Option("--base-url", help="Address of the model's server.")
     ] = None,
+    window: Annotated[
+        int | None, typer.Option(min=256, help="Tokens that the model can read and write.")
+    ] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs per task: seeds 0..N-1.")] = 1,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Steps per run.")] = 15,
     wall: Annotated[float | None, typer.Option("--wall", min=1, help="Seconds per run.")] = None,
@@ -90,6 +93,7 @@ def run(
             agent_params=params,
             model=model,
             base_url=base_url,
+            window=window,
             seed=seed,
             budget=Budget(steps=steps, wall_s=wall, tokens=tokens, cost_usd=cost),
             feedback=feedback,

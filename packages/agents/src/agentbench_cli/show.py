@@ -190,18 +190,21 @@ def print_tasks(tasks: "Sequence[Task]", *, as_json: bool) -> None:
 def print_agents(*, as_json: bool) -> None:
     """Print the agents with their parameters and defaults."""
     from agentbench_agents.agent import needs_model
-    from agentbench_agents.agents import agent_classes, find_agent
+    from agentbench_agents.agents import agent_classes, load_agent
 
     rows: list[dict[str, Any]] = []
     for name in sorted(agent_classes()):
-        agent = find_agent(name)
-        parameters = inspect.signature(type(agent)).parameters.values()
+        agent = load_agent(name)
+        parameters = list(inspect.signature(agent).parameters.values())
         rows.append(
             {
                 "name": name,
                 "needs_model": needs_model(agent),
-                "about": (inspect.getdoc(type(agent)) or "").split("\n")[0],
-                "parameters": {p.name: p.default for p in parameters},
+                "about": (inspect.getdoc(agent) or "").split("\n")[0],
+                "parameters": {
+                    p.name: None if p.default is p.empty else p.default for p in parameters
+                },
+                "required": [p.name for p in parameters if p.default is p.empty],
             }
         )
     if as_json:
@@ -211,7 +214,10 @@ def print_agents(*, as_json: bool) -> None:
     for title in ("agent", "model", "about", "parameters"):
         table.add_column(title)
     for row in rows:
-        shown = ", ".join(f"{k}={v!r}" for k, v in row["parameters"].items())
+        shown = ", ".join(
+            f"{k} (required)" if k in row["required"] else f"{k}={v!r}"
+            for k, v in row["parameters"].items()
+        )
         table.add_row(
             escape(row["name"]),
             "needed" if row["needs_model"] else "none",
