@@ -35,17 +35,25 @@ def load_any(name: str) -> "SubmissionTask | ResearchTask":
     return load_research(name) if name in research_names() else load_task(name)
 
 
-def prepare_any(task: "SubmissionTask | ResearchTask", root: Path | None = None) -> "PreparedTask":
-    """Prepare a task of either kind.
+def prepare_any(
+    task: "SubmissionTask | ResearchTask",
+    root: Path | None = None,
+    *,
+    synthetic: int | None = None,
+) -> "PreparedTask":
+    """Prepare a task of either kind, or a stand-in of so many rows for one with tables.
 
     Raises:
+        AgentsError: A stand-in for a research task was asked for.
         agentbench_tasks.TasksError: It cannot be prepared.
     """
     from agentbench_tasks import prepare, prepare_research
 
     if task.kind == "research":
+        if synthetic is not None:
+            raise AgentsError(f"{task.name} is a research task: it has no synthetic stand-in")
         return cast("PreparedTask", prepare_research(task, root))
-    return prepare(task, root)
+    return prepare(task, root, synthetic=synthetic)
 
 
 def begin_research(
@@ -72,6 +80,7 @@ def begin_research(
         spend=env.spend,
         trajectory=env.trajectory,
         files=files,
+        providers=env.providers,
     )
     # The first run of an instance measures its anchors: not at the expense of the agent.
     env.spend.started = time.monotonic()

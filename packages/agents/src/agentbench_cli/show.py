@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -14,10 +15,12 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from agentbench_agents.campaign import Watcher
+from agentbench_agents.output import printable, trim
 from agentbench_agents.run import RunResult, RunSpec
 
 if TYPE_CHECKING:
     from agentbench_agents.env import TaskEnv
+    from agentbench_agents.replay import Replay
     from agentbench_tasks import Grade, Task
 
 _COLOURS = {"scored": "green", "invalid": "yellow", "failed": "yellow", "infra": "red"}
@@ -156,6 +159,19 @@ def print_grade(grade: "Grade", *, as_json: bool) -> None:
     if grade.margin is not None:
         parts.append(f"margin {_percent(grade.margin)}")
     _console().print(", ".join(parts), markup=False, highlight=False)
+
+
+def print_replay(done: "Replay", *, as_json: bool) -> None:
+    """Print whether a replay went the same way, and where it did not."""
+    if as_json:
+        _print_json({"steps": done.steps, "differences": [asdict(d) for d in done.differences]})
+        return
+    console = _console()
+    for d in done.differences:
+        old, new = (printable(trim(repr(v), limit=300)) for v in (d.recorded, d.replayed))
+        console.print(f"step {d.step}: {d.field}: {old} became {new}", markup=False, soft_wrap=True)
+    how = "the same observations" if done.same else f"{len(done.differences)} differences"
+    console.print(f"{done.steps} actions were taken again: {how}")
 
 
 def print_tasks(tasks: "Sequence[Task]", *, as_json: bool) -> None:
