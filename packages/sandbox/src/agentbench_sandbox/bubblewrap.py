@@ -17,7 +17,8 @@ from agentbench_sandbox.channel import Header
 from agentbench_sandbox.guest import BOOT
 from agentbench_sandbox.identity import agent_user
 from agentbench_sandbox.interpreter import SYSTEM, hidden_paths, prefixes
-from agentbench_sandbox.sandbox import Capabilities, Request
+from agentbench_sandbox.request import Request
+from agentbench_sandbox.sandbox import Capabilities
 
 CAPABILITIES = Capabilities(
     memory="watchdog", pids="kernel", disk="kernel", network="proxy", cpus="whole"

@@ -25,7 +25,8 @@ from agentbench_sandbox.guest import BOOT, cell_program, program
 from agentbench_sandbox.guest.processes import OOM_COUNTERS, PIDS_COUNTERS
 from agentbench_sandbox.identity import agent_user, labels
 from agentbench_sandbox.proxy import PORT, variables
-from agentbench_sandbox.sandbox import Capabilities, Limits, Request
+from agentbench_sandbox.request import Limits, Request
+from agentbench_sandbox.sandbox import Capabilities
 from agentbench_sandbox.supervised import SupervisedSandbox
 
 DEFAULT_IMAGE = "agentbench-sandbox:default"

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from agentbench_sandbox.errors import CapabilityError
-from agentbench_sandbox.sandbox import Request
+from agentbench_sandbox.request import Request
 
 LABEL = "dev.agentbench.sandbox"
 OWNER_LABEL = "dev.agentbench.owner"

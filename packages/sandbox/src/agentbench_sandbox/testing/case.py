@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from agentbench_sandbox.sandbox import ExecResult, Limits, Sandbox
+from agentbench_sandbox.request import Limits
+from agentbench_sandbox.result import ExecResult
+from agentbench_sandbox.sandbox import Sandbox
 
 Case = Callable[[Sandbox], None]
 

@@ -6,7 +6,8 @@ from typing import Literal
 
 import pytest
 
-from agentbench_sandbox.sandbox import ExecResult, Sandbox
+from agentbench_sandbox.result import ExecResult
+from agentbench_sandbox.sandbox import Sandbox
 from agentbench_sandbox.testing.case import Case, assert_alive, needs, py, sh, survivors
 
 MIB = 1 << 20
