@@ -15,7 +15,7 @@ from pathlib import Path
 from agentbench_sandbox import seccomp
 from agentbench_sandbox.channel import Header
 from agentbench_sandbox.guest import BOOT
-from agentbench_sandbox.identity import agent_user
+from agentbench_sandbox.identity import AGENT, agent_user
 from agentbench_sandbox.interpreter import SYSTEM, hidden_paths, prefixes
 from agentbench_sandbox.request import Request
 from agentbench_sandbox.sandbox import Capabilities
@@ -25,7 +25,6 @@ CAPABILITIES = Capabilities(
 )
 MIB = 1 << 20
 OWN_DIRECTORIES = (Path("/tmp"), Path("/proc"), Path("/dev"), Path("/usr"))  # noqa: S108
-AGENT = 65534
 SHOWN_OF_ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime", "ssl")
 UNUSED_USERS = 0x70000000
 

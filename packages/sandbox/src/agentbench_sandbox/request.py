@@ -1,9 +1,10 @@
 """What a sandbox is asked for: limits, mounts, and the whole request."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from agentbench_sandbox.errors import InvalidLimitsError
 
@@ -108,3 +109,33 @@ class Request:
             if not parts or PurePosixPath(path).is_absolute() or ".." in parts:
                 raise ValueError(f"hide: {path!r} must be relative to the Python import roots")
         Mount("/", self.workdir)
+
+
+def check_argv(argv: Sequence[str], env: Mapping[str, str] | None) -> None:
+    """Raise `ValueError` for what no system can start: nothing, or a NUL in a string."""
+    if isinstance(argv, str) or not argv or not argv[0]:
+        raise ValueError(f"argv must be a non-empty list of strings, not {argv!r}")
+    for text in (*argv, *(env or {}), *(env or {}).values()):
+        if "\0" in text:
+            raise ValueError(f"an argument or variable cannot hold a NUL: {text[:80]!r}")
+
+
+def check_timeout(timeout_s: float) -> None:
+    """Raise `ValueError` for a time-out that is not positive and finite."""
+    if not 0 < timeout_s < 10**9:
+        raise ValueError(f"timeout_s must be positive and finite, not {timeout_s!r}")
+
+
+def record(request: Request) -> dict[str, Any]:
+    """Return what was asked for, as the record of a run keeps it (JSON types only)."""
+    limits = {name: getattr(request.limits, name) for name in Limits.__dataclass_fields__}
+    for name in ("network", "gpus"):
+        if isinstance(limits[name], tuple):
+            limits[name] = list(limits[name])
+    return {
+        "limits": limits,
+        "hide": list(request.hide),
+        "mounts": [
+            {"target": mount.target, "read_only": mount.read_only} for mount in request.mounts
+        ],
+    }

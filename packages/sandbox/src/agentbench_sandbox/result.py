@@ -74,3 +74,11 @@ class ExecResult:
         if self.exit_code != 0:
             raise ExecFailedError(f"command exited with {self.exit_code}: {last[0]}", self)
         return self
+
+
+def joined(head: bytes, tail: bytes, total: int) -> bytes:
+    """Return what was kept of `total` bytes of output, with a line where something is missing."""
+    left_out = total - len(head) - len(tail)
+    if left_out == 0:
+        return head + tail
+    return head + f"\n[... {left_out} bytes left out ...]\n".encode() + tail

@@ -38,8 +38,12 @@ class Capabilities:
         signals_isolated: Processes outside the sandbox cannot be signalled.
         tree_kill: A command's whole tree ends with it, detached processes included.
         streaming: Output can be streamed and standard input sent.
+        python: `python3` runs inside.
         kernel: Persistent Python sessions.
-        fork: The sandbox can be copied with its working directory.
+        fork: The sandbox can be copied with its files.
+        concurrent: Commands run at the same time, and one that times out ends alone. Otherwise
+            they run one after another, and a time-out ends all that runs in the sandbox.
+        usage: `cpu_s` and `peak_memory_mib` are measured; otherwise they are 0.
         ends_with_host: A killed host process leaves nothing behind.
     """
 
@@ -59,8 +63,11 @@ class Capabilities:
     signals_isolated: bool = True
     tree_kill: bool = True
     streaming: bool = True
+    python: bool = True
     kernel: bool = True
     fork: bool = True
+    concurrent: bool = True
+    usage: bool = True
     ends_with_host: bool = True
 
 

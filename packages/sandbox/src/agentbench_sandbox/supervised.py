@@ -22,14 +22,9 @@ from agentbench_sandbox.guest.command import Capture
 from agentbench_sandbox.guest.wire import CHUNK, WINDOW
 from agentbench_sandbox.kernel import Kernel
 from agentbench_sandbox.proxy import Decision, Proxy
-from agentbench_sandbox.sandbox import (
-    Capabilities,
-    ExecResult,
-    Limits,
-    OnOutput,
-    Request,
-    closing_on_error,
-)
+from agentbench_sandbox.request import Limits, Request, check_argv, check_timeout, record
+from agentbench_sandbox.result import ExecResult, joined
+from agentbench_sandbox.sandbox import Capabilities, OnOutput, closing_on_error
 from agentbench_sandbox.transfer import receive_tree, tree_entries
 
 SLACK_S = 30.0
@@ -127,19 +122,10 @@ class SupervisedSandbox:
 
     def describe(self) -> dict[str, Any]:
         """Return what a record of a run should say about this sandbox (JSON types only)."""
-        limits = {name: getattr(self.limits, name) for name in Limits.__dataclass_fields__}
-        for name in ("network", "gpus"):
-            if isinstance(limits[name], tuple):
-                limits[name] = list(limits[name])
         return {
             "backend": self._backend,
-            "limits": limits,
             "workdir": self._workdir,
-            "hide": list(self._request.hide),
-            "mounts": [
-                {"target": mount.target, "read_only": mount.read_only}
-                for mount in self._request.mounts
-            ],
+            **record(self._request),
             **self._description,
         }
 
@@ -181,9 +167,8 @@ class SupervisedSandbox:
             ExecTimeoutError, ExecFailedError: With `check=True`.
             SandboxClosedError: The sandbox was closed or died.
         """
-        _check_argv(argv, env)
-        if not 0 < timeout_s < 10**9:
-            raise ValueError(f"timeout_s must be positive and finite, not {timeout_s!r}")
+        check_argv(argv, env)
+        check_timeout(timeout_s)
         cap = max(2, int(self.limits.output_mib * MIB))
         captures = (Capture(cap), Capture(cap))
         unsent = memoryview(stdin)
@@ -400,21 +385,6 @@ class SupervisedSandbox:
         self.close()
 
 
-def _check_argv(argv: Sequence[str], env: Mapping[str, str] | None) -> None:
-    if isinstance(argv, str) or not argv or not argv[0]:
-        raise ValueError(f"argv must be a non-empty list of strings, not {argv!r}")
-    for text in (*argv, *(env or {}), *(env or {}).values()):
-        if "\0" in text:
-            raise ValueError(f"an argument or variable cannot hold a NUL: {text[:80]!r}")
-
-
-def _cut(head: bytes, tail: bytes, total: int) -> bytes:
-    left_out = total - len(head) - len(tail)
-    if left_out == 0:
-        return head + tail
-    return head + f"\n[... {left_out} bytes left out ...]\n".encode() + tail
-
-
 def _result(answer: Header, body: bytes, streamed: tuple[Capture, Capture] | None) -> ExecResult:
     if answer.get("lost"):
         text = b"agentbench-sandbox: the command and its leader were killed from inside\n"
@@ -451,8 +421,8 @@ def _result(answer: Header, body: bytes, streamed: tuple[Capture, Capture] | Non
     return ExecResult(
         exit_code=int(answer["exit_code"]),
         signal=answer["signal"],
-        stdout_bytes=_cut(*pairs[0], totals[0]),
-        stderr_bytes=_cut(*pairs[1], totals[1]),
+        stdout_bytes=joined(*pairs[0], totals[0]),
+        stderr_bytes=joined(*pairs[1], totals[1]),
         stdout_total=totals[0],
         stderr_total=totals[1],
         truncated=kept != totals,
