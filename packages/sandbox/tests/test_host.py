@@ -305,15 +305,6 @@ def test_two_sandboxes_share_nothing(sandbox: Sandbox) -> None:
         )
 
 
-def test_fork_copies_files_and_not_more() -> None:
-    with open_sandbox("local") as sandbox:
-        sandbox.exec(["sh", "-c", "mkdir d; echo a > d/f; ln -s d/f link"], timeout_s=5, check=True)
-        with sandbox.fork() as copy:
-            copy.exec(["sh", "-c", "echo b >> link"], timeout_s=5, check=True)
-            assert copy.read_file("d/f") == b"a\nb\n"
-        assert sandbox.read_file("link") == b"a\n"
-
-
 def test_pool_hands_out_fresh_sandboxes() -> None:
     with SandboxPool(lambda: open_sandbox("local"), size=2) as pool:
         for _ in range(4):
