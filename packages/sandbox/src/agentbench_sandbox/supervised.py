@@ -18,39 +18,22 @@ from agentbench_sandbox.errors import (
     SandboxPermissionError,
     TransferLimitError,
 )
+from agentbench_sandbox.fork import fork
 from agentbench_sandbox.guest.command import Capture
 from agentbench_sandbox.guest.wire import CHUNK, WINDOW
 from agentbench_sandbox.kernel import Kernel
 from agentbench_sandbox.proxy import Decision, Proxy
-from agentbench_sandbox.sandbox import (
-    Capabilities,
-    ExecResult,
-    Limits,
-    OnOutput,
-    Request,
-    closing_on_error,
-)
+from agentbench_sandbox.request import Limits, Request, check_argv, check_timeout, record
+from agentbench_sandbox.result import ExecResult, joined
+from agentbench_sandbox.sandbox import Capabilities, OnOutput
 from agentbench_sandbox.transfer import receive_tree, tree_entries
 
 SLACK_S = 30.0
 """How long after a command's deadline and grace a supervisor may stay silent before it is dead."""
 MIB = 1 << 20
 EMPTY = memoryview(b"")
-COPY_S = 600.0
 CANCEL_S = 0.05
 """How long a cancellation may go unnoticed."""
-PACK = """\
-import sys, tarfile
-with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
-    archive.add(".")
-"""
-UNPACK = """\
-import sys, tarfile
-with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as archive:
-    for entry in archive:
-        if entry.name != ".":
-            archive.extract(entry)
-"""
 STREAMS: tuple[Literal["stdout"], Literal["stderr"]] = ("stdout", "stderr")
 
 
@@ -127,19 +110,10 @@ class SupervisedSandbox:
 
     def describe(self) -> dict[str, Any]:
         """Return what a record of a run should say about this sandbox (JSON types only)."""
-        limits = {name: getattr(self.limits, name) for name in Limits.__dataclass_fields__}
-        for name in ("network", "gpus"):
-            if isinstance(limits[name], tuple):
-                limits[name] = list(limits[name])
         return {
             "backend": self._backend,
-            "limits": limits,
             "workdir": self._workdir,
-            "hide": list(self._request.hide),
-            "mounts": [
-                {"target": mount.target, "read_only": mount.read_only}
-                for mount in self._request.mounts
-            ],
+            **record(self._request),
             **self._description,
         }
 
@@ -181,9 +155,8 @@ class SupervisedSandbox:
             ExecTimeoutError, ExecFailedError: With `check=True`.
             SandboxClosedError: The sandbox was closed or died.
         """
-        _check_argv(argv, env)
-        if not 0 < timeout_s < 10**9:
-            raise ValueError(f"timeout_s must be positive and finite, not {timeout_s!r}")
+        check_argv(argv, env)
+        check_timeout(timeout_s)
         cap = max(2, int(self.limits.output_mib * MIB))
         captures = (Capture(cap), Capture(cap))
         unsent = memoryview(stdin)
@@ -357,24 +330,10 @@ class SupervisedSandbox:
         `/tmp` is not copied.
 
         Raises:
+            CapabilityError: There is a writable mount, which both would share.
             SandboxFileError: The working directory could not be copied.
         """
-        packed: list[bytes] = []
-
-        def take(stream: Literal["stdout", "stderr"], data: bytes) -> None:
-            if stream == "stdout":
-                packed.append(data)
-
-        done = self.exec(["python3", "-I", "-c", PACK], timeout_s=COPY_S, on_output=take)
-        if not done.ok:
-            raise SandboxFileError(f"the working directory could not be read: {done.stderr}")
-        copy = self._reopen(self._request)
-        with closing_on_error(copy):
-            unpack = ["python3", "-I", "-c", UNPACK]
-            done = copy.exec(unpack, timeout_s=COPY_S, stdin=b"".join(packed))
-            if not done.ok:
-                raise SandboxFileError(f"the copy could not be written: {done.stderr}")
-        return copy
+        return fork(self, self._request, self._reopen)
 
     # -- the end --------------------------------------------------------------------------------
 
@@ -398,21 +357,6 @@ class SupervisedSandbox:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _check_argv(argv: Sequence[str], env: Mapping[str, str] | None) -> None:
-    if isinstance(argv, str) or not argv or not argv[0]:
-        raise ValueError(f"argv must be a non-empty list of strings, not {argv!r}")
-    for text in (*argv, *(env or {}), *(env or {}).values()):
-        if "\0" in text:
-            raise ValueError(f"an argument or variable cannot hold a NUL: {text[:80]!r}")
-
-
-def _cut(head: bytes, tail: bytes, total: int) -> bytes:
-    left_out = total - len(head) - len(tail)
-    if left_out == 0:
-        return head + tail
-    return head + f"\n[... {left_out} bytes left out ...]\n".encode() + tail
 
 
 def _result(answer: Header, body: bytes, streamed: tuple[Capture, Capture] | None) -> ExecResult:
@@ -451,8 +395,8 @@ def _result(answer: Header, body: bytes, streamed: tuple[Capture, Capture] | Non
     return ExecResult(
         exit_code=int(answer["exit_code"]),
         signal=answer["signal"],
-        stdout_bytes=_cut(*pairs[0], totals[0]),
-        stderr_bytes=_cut(*pairs[1], totals[1]),
+        stdout_bytes=joined(*pairs[0], totals[0]),
+        stderr_bytes=joined(*pairs[1], totals[1]),
         stdout_total=totals[0],
         stderr_total=totals[1],
         truncated=kept != totals,
