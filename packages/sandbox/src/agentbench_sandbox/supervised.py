@@ -1,27 +1,20 @@
 """The sandbox every back end of this package hands out: a supervisor at the end of a stream."""
 
-import collections
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NoReturn, Self
+from typing import Any, Literal, Self
 
 from agentbench_sandbox.channel import Channel, Conversation, Header
-from agentbench_sandbox.errors import (
-    SandboxClosedError,
-    SandboxFileError,
-    SandboxFileNotFoundError,
-    SandboxIsADirectoryError,
-    SandboxPermissionError,
-    TransferLimitError,
-)
+from agentbench_sandbox.errors import SandboxClosedError, SandboxFileError
 from agentbench_sandbox.guest.command import Capture
 from agentbench_sandbox.guest.wire import CHUNK, WINDOW
 from agentbench_sandbox.kernel import Kernel
 from agentbench_sandbox.proxy import Decision, Proxy
+from agentbench_sandbox.reply import exec_result, raise_for
 from agentbench_sandbox.sandbox import (
     Capabilities,
     ExecResult,
@@ -232,7 +225,7 @@ class SupervisedSandbox:
                 conversation.send({"op": "kill"})
             self._channel.finish(conversation)
         streamed = captures if on_output is not None else None
-        result = _result(answer, b"".join((*kept, body)), streamed)
+        result = exec_result(answer, b"".join((*kept, body)), streamed)
         return result.check() if check else result
 
     def _receive(
@@ -337,7 +330,7 @@ class SupervisedSandbox:
                 answer, body = self._receive(conversation, time.monotonic() + SLACK_S)
                 if answer["op"] == "end":
                     ended = True
-                    _raise_for(answer, header["path"])
+                    raise_for(answer, header["path"])
                     return
                 if answer["op"] == "ack":
                     credit += int(answer["n"])
@@ -406,89 +399,3 @@ def _check_argv(argv: Sequence[str], env: Mapping[str, str] | None) -> None:
     for text in (*argv, *(env or {}), *(env or {}).values()):
         if "\0" in text:
             raise ValueError(f"an argument or variable cannot hold a NUL: {text[:80]!r}")
-
-
-def _cut(head: bytes, tail: bytes, total: int) -> bytes:
-    left_out = total - len(head) - len(tail)
-    if left_out == 0:
-        return head + tail
-    return head + f"\n[... {left_out} bytes left out ...]\n".encode() + tail
-
-
-def _result(answer: Header, body: bytes, streamed: tuple[Capture, Capture] | None) -> ExecResult:
-    if answer.get("lost"):
-        text = b"agentbench-sandbox: the command and its leader were killed from inside\n"
-        return ExecResult(
-            exit_code=-9,
-            signal=9,
-            stdout_bytes=b"",
-            stderr_bytes=text,
-            stdout_total=0,
-            stderr_total=len(text),
-        )
-    if "refused" in answer:
-        text = f"agentbench-sandbox: cannot start: {answer['refused']}\n".encode()
-        return ExecResult(
-            exit_code=126,
-            stdout_bytes=b"",
-            stderr_bytes=text,
-            stdout_total=0,
-            stderr_total=len(text),
-            pids_limit_hit=True,
-        )
-    totals: list[int] = [int(total) for total in answer["totals"]]
-    if streamed is None:
-        parts: collections.deque[bytes] = collections.deque()
-        at = 0
-        for size in answer["sizes"]:
-            parts.append(body[at : at + size])
-            at += size
-        pairs = [(parts[0], parts[1]), (parts[2], parts[3])]
-    else:
-        pairs = [streamed[0].parts(), streamed[1].parts()]
-    kept = [len(head) + len(tail) for head, tail in pairs]
-    limit = answer["limit"]
-    return ExecResult(
-        exit_code=int(answer["exit_code"]),
-        signal=answer["signal"],
-        stdout_bytes=_cut(*pairs[0], totals[0]),
-        stderr_bytes=_cut(*pairs[1], totals[1]),
-        stdout_total=totals[0],
-        stderr_total=totals[1],
-        truncated=kept != totals,
-        timed_out=bool(answer["timed_out"]),
-        oom_killed=limit == "memory",
-        pids_limit_hit=limit == "pids",
-        disk_limit_hit=limit == "disk",
-        wall_s=float(answer["wall_s"]),
-        cpu_s=float(answer["cpu_s"]),
-        peak_memory_mib=float(answer["peak_kib"]) / 1024,
-        background=int(answer["background"]),
-    )
-
-
-def _raise_for(answer: Header, path: str) -> None:
-    error = answer.get("error")
-    if answer.get("lost") or "refused" in answer:
-        raise SandboxFileError(f"{path}: the transfer was ended inside the sandbox")
-    if error is None:
-        return
-    message = f"{answer.get('message', error)} (in the sandbox)"
-    if error == "os":
-        _raise_os(int(answer["errno"]), message)
-    if error == "too_large":
-        raise TransferLimitError(message)
-    if error == "is_directory":
-        raise SandboxIsADirectoryError(message)
-    raise SandboxFileError(message)
-
-
-def _raise_os(number: int, message: str) -> NoReturn:
-    kinds = {
-        2: SandboxFileNotFoundError,
-        1: SandboxPermissionError,
-        13: SandboxPermissionError,
-        30: SandboxPermissionError,
-        21: SandboxIsADirectoryError,
-    }
-    raise kinds.get(number, SandboxFileError)(number, message)

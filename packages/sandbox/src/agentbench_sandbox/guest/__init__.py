@@ -9,7 +9,17 @@ import marshal
 from functools import cache
 from importlib.resources import files
 
-MODULES = ("wire", "confine", "processes", "transfer", "command", "cells", "leader", "supervisor")
+MODULES = (
+    "wire",
+    "confine",
+    "processes",
+    "transfer",
+    "deputy",
+    "command",
+    "cells",
+    "leader",
+    "supervisor",
+)
 BOOT = """\
 import os
 def take(n):

@@ -24,9 +24,9 @@ from agentbench_sandbox.guest.leader import Setting, lead, wake_up
 from agentbench_sandbox.guest.processes import (
     Children,
     descendants,
+    direct_children,
     kill_tree,
     memory_kib,
-    parents,
     proportional_kib,
     send_signal,
 )
@@ -404,7 +404,7 @@ class Supervisor:
     def sweep(self) -> None:
         """End what came to us because its leader was killed."""
         known = self.leader_pids()
-        orphans = [pid for pid in direct_children() if pid not in known]
+        orphans = [pid for pid in direct_children(os.getpid()) if pid not in known]
         for pid in orphans:
             for victim in [*descendants(pid), pid]:
                 send_signal(victim, signal.SIGKILL)
@@ -428,16 +428,6 @@ class Supervisor:
     def busy(self) -> bool:
         """Whether any leader works or keeps something running."""
         return len(self.idle) < len(self.leaders)
-
-
-def direct_children() -> list[int]:
-    """Return the direct children of this process."""
-    me = os.getpid()
-    try:
-        with open(f"/proc/{me}/task/{me}/children") as file:
-            return [int(pid) for pid in file.read().split()]
-    except OSError:
-        return [pid for pid, parent in parents().items() if parent == me]
 
 
 def disk_kib(paths: Sequence[str], enough: int) -> int:

@@ -72,6 +72,17 @@ def write_all(fd: int, data: Buffer) -> None:
         view = view[os.write(fd, view) :]
 
 
+def read_exactly(fd: int, size: int) -> bytes:
+    """Read `size` bytes from a blocking descriptor; raise `EOFError` when it ends before."""
+    data = os.read(fd, size) if size else b""
+    while len(data) < size:
+        more = os.read(fd, size - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
 class Link:
     """A blocking stream of frames over one descriptor (a leader's socket to the supervisor).
 
@@ -85,18 +96,10 @@ class Link:
         """Send one frame."""
         write_all(self.fd, pack(header, body))
 
-    def _take(self, size: int) -> bytearray:
-        taken = bytearray()
-        while len(taken) < size:
-            data = os.read(self.fd, size - len(taken))
-            if not data:
-                raise EOFError
-            taken += data
-        return taken
-
     def receive(self) -> tuple[Header, bytes]:
         """Wait for one frame; raise `EOFError` at the end of the stream."""
-        head_size, body_size = LENGTHS.unpack(self._take(LENGTHS.size))
+        head_size, body_size = LENGTHS.unpack(read_exactly(self.fd, LENGTHS.size))
         if head_size > MAX_HEADER or body_size > MAX_BODY:
             raise WireError(f"frame of {head_size} + {body_size} bytes")
-        return json.loads(self._take(head_size)), bytes(self._take(body_size))
+        head = read_exactly(self.fd, head_size)
+        return json.loads(head), read_exactly(self.fd, body_size)
