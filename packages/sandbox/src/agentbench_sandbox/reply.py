@@ -11,7 +11,7 @@ from agentbench_sandbox.errors import (
     SandboxPermissionError,
     TransferLimitError,
 )
-from agentbench_sandbox.guest.command import Capture
+from agentbench_sandbox.guest.capture import Capture
 from agentbench_sandbox.sandbox import ExecResult
 
 Parts = tuple[bytes, bytes]

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from agentbench_sandbox.channel import Channel, Conversation, Header
 from agentbench_sandbox.errors import SandboxClosedError, SandboxFileError
-from agentbench_sandbox.guest.command import Capture
+from agentbench_sandbox.guest.capture import Capture
 from agentbench_sandbox.guest.wire import CHUNK, WINDOW
 from agentbench_sandbox.kernel import Kernel
 from agentbench_sandbox.proxy import Decision, Proxy

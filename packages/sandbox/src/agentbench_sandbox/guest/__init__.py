@@ -14,10 +14,13 @@ MODULES = (
     "confine",
     "processes",
     "transfer",
+    "capture",
     "deputy",
     "command",
     "cells",
     "leader",
+    "tunnels",
+    "watchdog",
     "supervisor",
 )
 BOOT = """\

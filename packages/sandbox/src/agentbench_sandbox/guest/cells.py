@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 
-from agentbench_sandbox.guest.command import Capture, widen
+from agentbench_sandbox.guest.capture import Capture, widen
 from agentbench_sandbox.guest.confine import execute
 from agentbench_sandbox.guest.processes import (
     Children,

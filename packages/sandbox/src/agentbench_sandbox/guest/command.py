@@ -8,6 +8,7 @@ import select
 import signal
 import time
 
+from agentbench_sandbox.guest.capture import Capture, widen
 from agentbench_sandbox.guest.deputy import CROWDED, RESIGNED, Deputy, appoint
 from agentbench_sandbox.guest.processes import (
     Children,
@@ -16,6 +17,7 @@ from agentbench_sandbox.guest.processes import (
     kill_tree,
     send_signal,
 )
+from agentbench_sandbox.guest.watchdog import PIDS_NEAR
 from agentbench_sandbox.guest.wire import CHUNK, WINDOW
 
 TYPE_CHECKING = False  # typing costs more to import than a command to run
@@ -29,53 +31,12 @@ MAX_QUIET_S = 0.25
 """What it left running may keep talking; the result does not wait longer than this."""
 BACKGROUND_TICK_S = 0.25
 """How often what was left running is checked for having filled the process limit."""
-PIDS_NEAR = 8
-"""A tree this close to the process limit has reached it."""
 ATTEMPTS = 3
 """How many deputies may resign before a command is given up."""
+READS = 4
+"""Reads of a stream per wait: a flood needs fewer waits."""
 SMALL_PIPE = 64 << 10
 LOST = signal.SIGKILL
-
-
-class Capture:
-    """Keep the first and the last half of `limit` bytes of a stream, and count all of it."""
-
-    def __init__(self, limit: int) -> None:
-        self.total = 0
-        self._head = bytearray()
-        self._room = limit - limit // 2
-        self._tail_limit = limit // 2
-        self._tail: collections.deque[bytes] = collections.deque()
-        self._tail_size = 0
-
-    def add(self, data: bytes) -> None:
-        """Take the next bytes of the stream."""
-        self.total += len(data)
-        if self._room:
-            self._head += data[: self._room]
-            taken = min(len(data), self._room)
-            self._room -= taken
-            data = data[taken:]
-        if data:
-            self._tail.append(data)
-            self._tail_size += len(data)
-            while self._tail and self._tail_size - len(self._tail[0]) >= self._tail_limit:
-                self._tail_size -= len(self._tail.popleft())
-
-    def parts(self) -> tuple[bytes, bytes]:
-        """Return (head, tail): what was kept of the start and of the end."""
-        tail = b"".join(self._tail)
-        return bytes(self._head), tail[max(0, len(tail) - self._tail_limit) :]
-
-
-def widen(fd: int) -> None:
-    """Ask for a 1 MiB pipe: fewer wake-ups when a program floods it."""
-    try:
-        import fcntl
-
-        fcntl.fcntl(fd, 1031, 1 << 20)  # F_SETPIPE_SZ
-    except OSError:
-        pass
 
 
 class Command:
@@ -229,24 +190,25 @@ class Command:
             self.link.send({"id": self.request["id"], "op": "ack", "n": written})
 
     def read_pipe(self, fd: int) -> None:
-        """Read once from a stream of the program."""
-        try:
-            data = os.read(fd, CHUNK)
-        except BlockingIOError:
-            return
-        if not data:
-            del self.pipes[fd]
-            os.close(fd)
-            return
+        """Read from a stream of the program: once when streaming, else a few times."""
         number = self.pipes[fd]
-        if len(data) == SMALL_PIPE:
-            widen(fd)
-        if self.streaming:
-            self.captures[number].total += len(data)
-            self.credit -= len(data)
-            self.link.send({"id": self.request["id"], "op": "out", "fd": number}, data)
-        else:
-            self.captures[number].add(data)
+        for _ in range(1 if self.streaming else READS):
+            try:
+                data = os.read(fd, CHUNK)
+            except BlockingIOError:
+                return
+            if not data:
+                del self.pipes[fd]
+                os.close(fd)
+                return
+            if len(data) == SMALL_PIPE:
+                widen(fd)
+            if self.streaming:
+                self.captures[number].total += len(data)
+                self.credit -= len(data)
+                self.link.send({"id": self.request["id"], "op": "out", "fd": number}, data)
+            else:
+                self.captures[number].add(data)
 
     def listen(self) -> None:
         """Take what the host or the supervisor says about this command."""
