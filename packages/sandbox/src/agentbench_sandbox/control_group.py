@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentbench_sandbox.sandbox import Limits
+from agentbench_sandbox.request import Limits
 
 ROOT = Path("/sys/fs/cgroup")
 MIB = 1 << 20

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from agentbench_sandbox.docker import DEFAULT_IMAGE, connect
+from agentbench_sandbox.daemon import DEFAULT_IMAGE, connect
 from agentbench_sandbox.errors import ImageError
 
 DEFAULT_BASE = "python:3.11-slim-bookworm"

@@ -9,8 +9,9 @@ from typing import Self
 from agentbench_sandbox.channel import Channel, Conversation, Header
 from agentbench_sandbox.errors import SandboxClosedError, SandboxError
 from agentbench_sandbox.guest.wire import MAX_BODY
-from agentbench_sandbox.reply import joined, split
-from agentbench_sandbox.sandbox import Limits
+from agentbench_sandbox.reply import split
+from agentbench_sandbox.request import Limits
+from agentbench_sandbox.result import joined
 
 SLACK_S = 30.0
 START_S = 60.0
@@ -195,7 +196,7 @@ def _cell_result(answer: Header, body: bytes) -> CellResult:
     totals: list[int] = list(answer["totals"])
     pairs = split(body, answer["sizes"])
     out, err = (
-        joined(parts, total).decode("utf-8", "replace")
+        joined(*parts, total).decode("utf-8", "replace")
         for parts, total in zip(pairs, totals, strict=True)
     )
     error = answer["error"]

@@ -20,7 +20,8 @@ from agentbench_sandbox.guest import cell_program, program
 from agentbench_sandbox.interpreter import search_path
 from agentbench_sandbox.launch import launch
 from agentbench_sandbox.proxy import PORT, variables
-from agentbench_sandbox.sandbox import Capabilities, Request
+from agentbench_sandbox.request import Request
+from agentbench_sandbox.sandbox import Capabilities
 from agentbench_sandbox.supervised import SupervisedSandbox
 
 UNSAFE = Capabilities(

@@ -12,19 +12,10 @@ from agentbench_sandbox.errors import (
     TransferLimitError,
 )
 from agentbench_sandbox.guest.capture import Capture
-from agentbench_sandbox.sandbox import ExecResult
+from agentbench_sandbox.result import ExecResult, joined
 
 Parts = tuple[bytes, bytes]
 """The kept head and tail of a stream."""
-
-
-def joined(parts: Parts, total: int) -> bytes:
-    """Return head and tail of a stream of `total` bytes, with a line between for what is not."""
-    head, tail = parts
-    left_out = total - len(head) - len(tail)
-    if left_out == 0:
-        return head + tail
-    return head + f"\n[... {left_out} bytes left out ...]\n".encode() + tail
 
 
 def split(body: bytes, sizes: Sequence[int]) -> list[Parts]:
@@ -71,8 +62,8 @@ def exec_result(
     return ExecResult(
         exit_code=int(answer["exit_code"]),
         signal=answer["signal"],
-        stdout_bytes=joined(pairs[0], totals[0]),
-        stderr_bytes=joined(pairs[1], totals[1]),
+        stdout_bytes=joined(*pairs[0], totals[0]),
+        stderr_bytes=joined(*pairs[1], totals[1]),
         stdout_total=totals[0],
         stderr_total=totals[1],
         truncated=kept != totals,

@@ -15,14 +15,9 @@ from agentbench_sandbox.guest.wire import CHUNK, WINDOW
 from agentbench_sandbox.kernel import Kernel
 from agentbench_sandbox.proxy import Decision, Proxy
 from agentbench_sandbox.reply import exec_result, raise_for
-from agentbench_sandbox.sandbox import (
-    Capabilities,
-    ExecResult,
-    Limits,
-    OnOutput,
-    Request,
-    closing_on_error,
-)
+from agentbench_sandbox.request import Limits, Request, check_argv, check_timeout, record
+from agentbench_sandbox.result import ExecResult
+from agentbench_sandbox.sandbox import Capabilities, OnOutput, closing_on_error
 from agentbench_sandbox.transfer import receive_tree, tree_entries
 
 SLACK_S = 30.0
@@ -120,19 +115,10 @@ class SupervisedSandbox:
 
     def describe(self) -> dict[str, Any]:
         """Return what a record of a run should say about this sandbox (JSON types only)."""
-        limits = {name: getattr(self.limits, name) for name in Limits.__dataclass_fields__}
-        for name in ("network", "gpus"):
-            if isinstance(limits[name], tuple):
-                limits[name] = list(limits[name])
         return {
             "backend": self._backend,
-            "limits": limits,
             "workdir": self._workdir,
-            "hide": list(self._request.hide),
-            "mounts": [
-                {"target": mount.target, "read_only": mount.read_only}
-                for mount in self._request.mounts
-            ],
+            **record(self._request),
             **self._description,
         }
 
@@ -174,9 +160,8 @@ class SupervisedSandbox:
             ExecTimeoutError, ExecFailedError: With `check=True`.
             SandboxClosedError: The sandbox was closed or died.
         """
-        _check_argv(argv, env)
-        if not 0 < timeout_s < 10**9:
-            raise ValueError(f"timeout_s must be positive and finite, not {timeout_s!r}")
+        check_argv(argv, env)
+        check_timeout(timeout_s)
         cap = max(2, int(self.limits.output_mib * MIB))
         captures = (Capture(cap), Capture(cap))
         unsent = memoryview(stdin)
@@ -391,11 +376,3 @@ class SupervisedSandbox:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _check_argv(argv: Sequence[str], env: Mapping[str, str] | None) -> None:
-    if isinstance(argv, str) or not argv or not argv[0]:
-        raise ValueError(f"argv must be a non-empty list of strings, not {argv!r}")
-    for text in (*argv, *(env or {}), *(env or {}).values()):
-        if "\0" in text:
-            raise ValueError(f"an argument or variable cannot hold a NUL: {text[:80]!r}")
