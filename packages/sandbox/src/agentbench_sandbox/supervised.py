@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from agentbench_sandbox.channel import Channel, Conversation, Header
-from agentbench_sandbox.errors import SandboxClosedError, SandboxFileError
+from agentbench_sandbox.errors import CapabilityError, SandboxClosedError, SandboxFileError
 from agentbench_sandbox.guest.capture import Capture
 from agentbench_sandbox.guest.wire import CHUNK, WINDOW
 from agentbench_sandbox.kernel import Kernel
@@ -137,6 +137,7 @@ class SupervisedSandbox:
         stdin: bytes = b"",
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
+        user: str | None = None,
         check: bool = False,
         on_output: OnOutput | None = None,
         cancel: threading.Event | None = None,
@@ -150,6 +151,7 @@ class SupervisedSandbox:
             stdin: Its standard input.
             env: Variables added to those of the sandbox.
             cwd: Its working directory; the sandbox's by default.
+            user: The name of the user inside that it runs as; the agent by default.
             check: Raise unless it exits with 0 in time.
             cancel: Once set by another thread, the command's tree is ended like at a time-out.
             on_output: Called with each piece of output as it comes, in the calling thread. When
@@ -159,6 +161,7 @@ class SupervisedSandbox:
             ValueError: `argv` is empty, an argument holds a NUL, or `timeout_s` is not positive.
             ExecTimeoutError, ExecFailedError: With `check=True`.
             SandboxClosedError: The sandbox was closed or died.
+            CapabilityError: It cannot run commands as `user`.
         """
         check_argv(argv, env)
         check_timeout(timeout_s)
@@ -176,6 +179,9 @@ class SupervisedSandbox:
             header["env"] = dict(env)
         if cwd:
             header["cwd"] = self.path(cwd)
+        if user is not None:
+            self._check_user(user)
+            header["user"] = user
         if on_output is not None:
             header["stream"] = True
         deadline = time.monotonic() + timeout_s + self.limits.grace_s + SLACK_S
@@ -212,6 +218,16 @@ class SupervisedSandbox:
         streamed = captures if on_output is not None else None
         result = exec_result(answer, b"".join((*kept, body)), streamed)
         return result.check() if check else result
+
+    def _check_user(self, user: str) -> None:
+        if not self._capabilities.users:
+            raise CapabilityError(
+                f"commands in a {self._backend} sandbox run as its one user, not as {user!r}"
+            )
+        if user in ("root", "0") and not self._request.root:
+            raise CapabilityError(
+                "nothing runs as root in this sandbox; open it with root=True if that is wanted"
+            )
 
     def _receive(
         self,

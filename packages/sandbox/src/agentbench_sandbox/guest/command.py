@@ -9,7 +9,7 @@ import signal
 import time
 
 from agentbench_sandbox.guest.capture import Capture, widen
-from agentbench_sandbox.guest.deputy import CROWDED, RESIGNED, Deputy, appoint
+from agentbench_sandbox.guest.deputy import CROWDED, NOBODY, RESIGNED, Deputy, appoint
 from agentbench_sandbox.guest.processes import (
     Children,
     descendants,
@@ -94,9 +94,9 @@ class Command:
         while self.attempts < ATTEMPTS:
             self.attempts += 1
             if self.deputy is None:
-                self.deputy = appoint(self.link, self.setting)
+                self.deputy = appoint(self.link, self.setting, self.request.get("user"))
                 if self.deputy is None:
-                    self.refuse()
+                    self.refuse("the process limit is reached", limit="pids")
                     return
                 self.children.exempt = self.deputy.pid
             if self.deputy.hand_over(order, fds=self.far):
@@ -105,11 +105,10 @@ class Command:
         self.status = LOST
         self.unplumb()
 
-    def refuse(self) -> None:
-        """Note that the process limit left no room for the program."""
-        self.limit = "pids"
-        text = b"agentbench-sandbox: cannot start: the process limit is reached\n"
-        self.captures[2].add(text)
+    def refuse(self, reason: str, limit: str | None = None) -> None:
+        """Note that the program cannot be started."""
+        self.limit = limit
+        self.captures[2].add(f"agentbench-sandbox: cannot start: {reason}\n".encode())
         self.status = 126 << 8
         self.unplumb()
 
@@ -126,13 +125,19 @@ class Command:
         if reply is None:
             self.unplumb()
             self.lose_deputy()
+            if self.pid is None:  # killed by the program before it could name it: our oldest child
+                self.children.reap()
+                pids = {*self.children.status, *direct_children(os.getpid())}
+                self.pid = min(pids, default=None)
             return
         pid, status, cpu_s, peak_kib = reply
         if pid == RESIGNED:
             self.lose_deputy()
             self.delegate()
         elif pid == CROWDED:
-            self.refuse()
+            self.refuse("the process limit is reached", limit="pids")
+        elif pid == NOBODY:
+            self.refuse(f"no user {self.request['user']} that a command may run as")
         elif pid == 0 or self.pid is not None:
             self.unplumb()
             self.status = status

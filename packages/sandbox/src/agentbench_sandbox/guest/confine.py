@@ -109,6 +109,7 @@ class Confinement:
 
     def __init__(self, config: Header) -> None:
         self.uid = config.get("uid")
+        self.root = bool(config.get("root"))
         self.rlimits = [
             (getattr(resource, name), n) for name, n in config.get("rlimits", {}).items()
         ]
@@ -129,7 +130,28 @@ class Confinement:
             with open(group, "w") as file:
                 file.write("0")
 
-    def enter(self) -> None:
+    def become(self, user: str | None) -> dict[str, str]:
+        """Take on the agent's identity, or a user's; return the variables that say who it is.
+
+        Raises `KeyError` for a user that does not exist or may not be taken on.
+        """
+        if user is None:
+            if self.uid is not None:
+                os.setgroups([])
+                os.setresgid(self.uid, self.uid, self.uid)
+                os.setresuid(self.uid, self.uid, self.uid)
+            return {}
+        import pwd
+
+        entry = pwd.getpwnam(user)
+        if entry.pw_uid == 0 and not self.root:
+            raise KeyError(user)
+        os.initgroups(user, entry.pw_gid)
+        os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
+        os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
+        return {"HOME": entry.pw_dir, "USER": user, "LOGNAME": user}
+
+    def enter(self, user: str | None = None) -> dict[str, str]:
         """Become the agent. Called once, in the child; what fails here must end the child."""
         try:
             score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
@@ -139,10 +161,7 @@ class Confinement:
             pass  # rootless: the supervisor is outside the limit anyway
         for limit, value in self.rlimits:
             lower(limit, value)
-        if self.uid is not None:
-            os.setgroups([])
-            os.setresgid(self.uid, self.uid, self.uid)
-            os.setresuid(self.uid, self.uid, self.uid)
+        variables = self.become(user)
         if self.drop:
             drop_capabilities()
         prctl(PR_SET_NO_NEW_PRIVS, 1)
@@ -151,6 +170,7 @@ class Confinement:
         if self.seccomp is not None:
             load_seccomp(self.seccomp)
         os.umask(0o022)
+        return variables
 
 
 class CannotStart(Exception):  # noqa: N818 - a word for the host, not a failure of this program

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 REPLY = struct.Struct("=qidq")
 """Process id, wait status, CPU seconds, peak KiB."""
 INT = struct.Struct("=i")
-RESIGNED, CROWDED = -1, -2
-"""In place of a process id: it was tampered with; the process limit leaves no room."""
+RESIGNED, CROWDED, NOBODY = -1, -2, -3
+"""In place of a process id: tampered with; no room below the process limit; no such user."""
 PATIENCE_S = 1.0
 HAND_OVER_S = 5.0
 """A deputy that does not take a request for this long is given up."""
@@ -104,13 +104,19 @@ class Deputy:
         send_signal(self.pid, signal.SIGCONT)
 
     def dismiss(self) -> None:
-        """Let it end, now; the leader reaps it."""
+        """End and reap it; what it started is a child of the leader then."""
         self.end.close()
-        send_signal(self.pid, signal.SIGKILL)
+        try:
+            gone, _ = os.waitpid(self.pid, os.WNOHANG)
+            if not gone:
+                os.kill(self.pid, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+        except ChildProcessError:
+            pass  # reaped already: its number may be another's by now
 
 
-def appoint(link: Link, setting: Setting) -> Deputy | None:
-    """Fork a deputy; None when the process limit forbids it."""
+def appoint(link: Link, setting: Setting, user: str | None = None) -> Deputy | None:
+    """Fork a deputy, which is the agent or another user; None at the process limit."""
     ours, theirs = socket.socketpair()
     pid = fork_patiently()
     if pid == 0:
@@ -119,7 +125,11 @@ def appoint(link: Link, setting: Setting) -> Deputy | None:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.close(setting.wakeup)
-            setting.confinement.enter()
+            try:
+                setting.env = {**setting.env, **setting.confinement.enter(user)}
+            except KeyError:
+                os.write(theirs.fileno(), REPLY.pack(NOBODY, 0, 0.0, 0))
+                return None
             prctl(PR_SET_DUMPABLE, 0)
             act(theirs, link, setting)
         finally:
@@ -206,6 +216,8 @@ def start_and_wait(fd: int, request: Header, fds: list[int], setting: Setting) -
     os.write(fd, REPLY.pack(pid, 0, 0.0, 0))
     for near in fds:
         os.close(near)
+    # asleep without reaping: when this process is killed meanwhile, the leader gets the status
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     _, status, usage = os.wait4(pid, 0)
     cpu_s = usage.ru_utime + usage.ru_stime
     os.write(fd, REPLY.pack(pid, status, cpu_s, usage.ru_maxrss))

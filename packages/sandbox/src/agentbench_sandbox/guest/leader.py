@@ -68,16 +68,9 @@ def lead(fd: int, setting: Setting) -> None:
             request, body = link.receive()
             op = request["op"]
             if op == "exec":
-                command = Command(link, request, body, setting, deputy)
-                header, output = command.run()
-                deputy = command.deputy
-                kept = header["background"] > 0
-                send_in_parts(link, {**header, "idle": not kept}, output)
-                if kept:
-                    command.keep_background()
+                deputy, free = run_command(deputy, link, request, body, setting)
+                if not free:
                     return
-                for pipe in command.pipes:
-                    os.close(pipe)
             elif op == "kernel":
                 if deputy is not None:
                     deputy.dismiss()
@@ -90,6 +83,29 @@ def lead(fd: int, setting: Setting) -> None:
         pass
     finally:
         kill_tree(os.getpid(), Children())
+
+
+def run_command(
+    deputy: Deputy | None, link: Link, request: Header, body: bytes, setting: Setting
+) -> tuple[Deputy | None, bool]:
+    """Run a command, and stay with what it leaves running.
+
+    Returns the deputy that is left, and whether this leader is free for the next request.
+    """
+    as_agent = "user" not in request
+    command = Command(link, request, body, setting, deputy if as_agent else None)
+    if deputy is not None and not as_agent:
+        deputy.dismiss()  # the command's tree is all that is below this leader
+    header, output = command.run()
+    kept = header["background"] > 0
+    if not as_agent:
+        command.lose_deputy()  # no other command may run as its user
+    send_in_parts(link, {**header, "idle": not kept}, output)
+    if kept:
+        command.keep_background()
+    for pipe in command.pipes:
+        os.close(pipe)
+    return command.deputy, not kept
 
 
 def send_in_parts(link: Link, header: Header, body: bytes) -> None:
