@@ -14,16 +14,17 @@ from agentbench_sandbox.errors import (
 from agentbench_sandbox.guest.capture import Capture
 from agentbench_sandbox.result import ExecResult, joined
 
-Parts = tuple[bytes, bytes]
+Parts = tuple[bytes | memoryview, bytes | memoryview]
 """The kept head and tail of a stream."""
 
 
 def split(body: bytes, sizes: Sequence[int]) -> list[Parts]:
     """Cut the body of a last frame into (head, tail) of standard output and standard error."""
-    parts: list[bytes] = []
+    parts: list[memoryview] = []
+    whole = memoryview(body)
     at = 0
     for size in sizes:
-        parts.append(body[at : at + size])
+        parts.append(whole[at : at + size])
         at += size
     return [(parts[0], parts[1]), (parts[2], parts[3])]
 
@@ -56,7 +57,7 @@ def exec_result(
     if streamed is None:
         pairs = split(body, answer["sizes"])
     else:
-        pairs = [capture.parts() for capture in streamed]
+        pairs: list[Parts] = [capture.parts() for capture in streamed]
     kept = [len(head) + len(tail) for head, tail in pairs]
     limit = answer["limit"]
     return ExecResult(

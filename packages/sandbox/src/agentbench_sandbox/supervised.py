@@ -129,7 +129,7 @@ class SupervisedSandbox:
 
     # -- commands -------------------------------------------------------------------------------
 
-    def exec(  # noqa: C901 - one conversation, told in order
+    def exec(
         self,
         argv: Sequence[str],
         *,
@@ -174,16 +174,9 @@ class SupervisedSandbox:
             "timeout": timeout_s,
             "output": cap,
             "more": len(unsent) > CHUNK,
+            "stream": on_output is not None,
+            **self._place(env, cwd, user),
         }
-        if env:
-            header["env"] = dict(env)
-        if cwd:
-            header["cwd"] = self.path(cwd)
-        if user is not None:
-            self._check_user(user)
-            header["user"] = user
-        if on_output is not None:
-            header["stream"] = True
         deadline = time.monotonic() + timeout_s + self.limits.grace_s + SLACK_S
         conversation = self._channel.open()
         ended = False
@@ -215,11 +208,24 @@ class SupervisedSandbox:
             if not ended and not self._channel.closed:
                 conversation.send({"op": "kill"})
             self._channel.finish(conversation)
+        kept.append(body)
+        body = b"".join(kept)
+        kept.clear()  # what was kept of a flood is here once, not twice
         streamed = captures if on_output is not None else None
-        result = exec_result(answer, b"".join((*kept, body)), streamed)
+        result = exec_result(answer, body, streamed)
         return result.check() if check else result
 
-    def _check_user(self, user: str) -> None:
+    def _place(
+        self, env: Mapping[str, str] | None, cwd: str | None, user: str | None
+    ) -> dict[str, Any]:
+        """Return the part of a request that says where and as whom a command runs."""
+        place: dict[str, Any] = {}
+        if env:
+            place["env"] = dict(env)
+        if cwd:
+            place["cwd"] = self.path(cwd)
+        if user is None:
+            return place
         if not self._capabilities.users:
             raise CapabilityError(
                 f"commands in a {self._backend} sandbox run as its one user, not as {user!r}"
@@ -228,6 +234,7 @@ class SupervisedSandbox:
             raise CapabilityError(
                 "nothing runs as root in this sandbox; open it with root=True if that is wanted"
             )
+        return {**place, "user": user}
 
     def _receive(
         self,
