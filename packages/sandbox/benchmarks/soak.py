@@ -87,9 +87,7 @@ def grown(before: Footprint, after: Footprint) -> list[str]:
     ]
 
 
-def repeat(
-    work: Callable[[], None], n: int, measure: Callable[[], Footprint]
-) -> dict[str, object]:
+def repeat(work: Callable[[], None], n: int, measure: Callable[[], Footprint]) -> dict[str, object]:
     """Do `work` n times; return what was held after a fifth of it, at the end, and what grew."""
     started = time.monotonic()
     before: Footprint = {}

@@ -64,9 +64,8 @@ def imported(name: str, root: bytes) -> Iterator[str]:
     """Make an image of one layer; remove it afterwards."""
     tag = f"agentbench-test-{name}:{os.getpid()}"
     api = connect()
-    api.import_image_from_data(
-        root, repository=tag.split(":", maxsplit=1)[0], tag=tag.split(":")[1]
-    )
+    repository, _, version = tag.partition(":")
+    api.import_image_from_data(root, repository=repository, tag=version)
     yield tag
     api.remove_image(tag, force=True)
     api.close()

@@ -17,7 +17,9 @@ from agentbench_sandbox.sandbox import OnOutput
 NAME = "agentbench-sandbox"
 """What the starting shell calls itself, so that its complaints say where they come from."""
 LOOK_S = 0.02
-"""How often a silent command's deadline, cancellation and end are looked at."""
+"""How often a silent command's deadline and cancellation are looked at."""
+MAX_LOOK_S = 0.16
+"""How often, after a while, Docker is asked whether a silent command has ended."""
 QUIET_S = 0.25
 """A command that has ended, but left something running that holds its output open, has said
 everything once that is silent for this long."""
@@ -104,6 +106,7 @@ class Run:
     def _listen(self, deadline: float) -> bool:
         """Take output until the command ends; return False when its time was up first."""
         last = time.monotonic()
+        wait, look = LOOK_S, last + LOOK_S
         while True:
             data = self._receive()
             now = time.monotonic()
@@ -116,10 +119,13 @@ class Run:
                     raise SandboxClosedError("processes inside could not be ended")
                 self._drain()
                 return False
-            if data is None and not self._running():
-                quiet = QUIET_S if self._anchor.ask().others else DRAIN_S
-                if now - last >= quiet:
-                    return True
+            if data is None and now >= look:
+                if not self._running():
+                    quiet = QUIET_S if self._anchor.ask().others else DRAIN_S
+                    if now - last >= quiet:
+                        return True
+                wait = min(2 * wait, MAX_LOOK_S)
+                look = now + wait
 
     def _drain(self) -> None:
         """Take what is still on its way after everything has ended."""

@@ -52,12 +52,12 @@ def open_local(request: Request) -> SupervisedSandbox:
         SandboxUnavailableError: Neither bubblewrap nor Landlock works here.
         CapabilityError: What works here cannot honour the request.
     """
-    if request.unsafe:
-        return open_unsafe(request)
     if sys.platform != "linux":
         raise SandboxUnavailableError(
-            f"local isolation needs Linux and this is {platform.system()}; install Docker"
+            f"local sandboxes need Linux and this is {platform.system()}; install Docker"
         )
+    if request.unsafe:
+        return open_unsafe(request)
     try:
         return open_bubblewrap(request)
     except SandboxUnavailableError as error:

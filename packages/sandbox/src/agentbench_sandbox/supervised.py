@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from agentbench_sandbox.channel import Channel, Conversation, Header
-from agentbench_sandbox.errors import CapabilityError, SandboxClosedError, SandboxFileError
+from agentbench_sandbox.errors import CapabilityError, SandboxClosedError
+from agentbench_sandbox.fork import fork
 from agentbench_sandbox.guest.capture import Capture
 from agentbench_sandbox.guest.wire import CHUNK, WINDOW
 from agentbench_sandbox.kernel import Kernel
@@ -17,28 +18,15 @@ from agentbench_sandbox.proxy import Decision, Proxy
 from agentbench_sandbox.reply import exec_result, raise_for
 from agentbench_sandbox.request import Limits, Request, check_argv, check_timeout, record
 from agentbench_sandbox.result import ExecResult
-from agentbench_sandbox.sandbox import Capabilities, OnOutput, closing_on_error
+from agentbench_sandbox.sandbox import Capabilities, OnOutput
 from agentbench_sandbox.transfer import receive_tree, tree_entries
 
 SLACK_S = 30.0
 """How long after a command's deadline and grace a supervisor may stay silent before it is dead."""
 MIB = 1 << 20
 EMPTY = memoryview(b"")
-COPY_S = 600.0
 CANCEL_S = 0.05
 """How long a cancellation may go unnoticed."""
-PACK = """\
-import sys, tarfile
-with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
-    archive.add(".")
-"""
-UNPACK = """\
-import sys, tarfile
-with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as archive:
-    for entry in archive:
-        if entry.name != ".":
-            archive.extract(entry)
-"""
 STREAMS: tuple[Literal["stdout"], Literal["stderr"]] = ("stdout", "stderr")
 
 
@@ -358,24 +346,10 @@ class SupervisedSandbox:
         `/tmp` is not copied.
 
         Raises:
+            CapabilityError: There is a writable mount, which both would share.
             SandboxFileError: The working directory could not be copied.
         """
-        packed: list[bytes] = []
-
-        def take(stream: Literal["stdout", "stderr"], data: bytes) -> None:
-            if stream == "stdout":
-                packed.append(data)
-
-        done = self.exec(["python3", "-I", "-c", PACK], timeout_s=COPY_S, on_output=take)
-        if not done.ok:
-            raise SandboxFileError(f"the working directory could not be read: {done.stderr}")
-        copy = self._reopen(self._request)
-        with closing_on_error(copy):
-            unpack = ["python3", "-I", "-c", UNPACK]
-            done = copy.exec(unpack, timeout_s=COPY_S, stdin=b"".join(packed))
-            if not done.ok:
-                raise SandboxFileError(f"the copy could not be written: {done.stderr}")
-        return copy
+        return fork(self, self._request, self._reopen)
 
     # -- the end --------------------------------------------------------------------------------
 
