@@ -220,6 +220,7 @@ class PlainSandbox:
         stdin: bytes = b"",
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
+        user: str | None = None,
         check: bool = False,
         on_output: OnOutput | None = None,
         cancel: threading.Event | None = None,
@@ -234,6 +235,10 @@ class PlainSandbox:
             ExecTimeoutError, ExecFailedError: With `check=True`.
             SandboxClosedError: The sandbox was closed or died.
         """
+        if user is not None:
+            raise CapabilityError(
+                f"commands in a sandbox without Python run as its one user, not as {user!r}"
+            )
         check_argv(argv, env)
         check_timeout(timeout_s)
         if any(len(text.encode("utf-8", "surrogateescape")) >= LONGEST_ARGUMENT for text in argv):

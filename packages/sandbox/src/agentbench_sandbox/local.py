@@ -126,6 +126,8 @@ def refuse_what_no_local_back_end_can(request: Request) -> None:
     """Raise `CapabilityError` for what needs Docker."""
     if request.image is not None:
         raise CapabilityError(f"a local sandbox has no image, but {request.image!r} was asked for")
+    if request.root:
+        raise CapabilityError("a local sandbox has no root; use the Docker back end")
     if request.runtime is not None:
         raise CapabilityError(f"a local sandbox has no OCI runtime such as {request.runtime!r}")
     if request.limits.gpus:
