@@ -18,6 +18,7 @@ Column = NDArray[Any]
 Argument = Column | list[Any] | dict[str, Any]
 
 _TABLES: frozenset[Kind] = frozenset(("matrix", "binary_matrix", "probability_matrix"))
+_NUMBERS: frozenset[Kind] = _TABLES | {"binary", "score", "probability", "real"}
 _WIDTHS: Mapping[Kind, int] = {
     "boxes": 4,
     "scored_boxes": 5,
@@ -148,6 +149,14 @@ def _class_name(word: str) -> float | str:
         return _finite(word)
     except ValueError:
         return word
+
+
+def number_columns(spec: SubmissionSpec) -> list[str]:
+    """Columns of the answers that hold nothing but numbers: those of float targets."""
+    kind = spec.scored_by.spec.truth
+    if isinstance(kind, Mapping) or kind not in _NUMBERS or "y_true" in spec.answer_columns:
+        return []
+    return [target.name for target in spec.targets if target.dtype == "float"]
 
 
 class AnswerColumns:

@@ -1,6 +1,8 @@
 """From a submission and the answers to a score."""
 
 import platform
+from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -12,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from agentbench_scoring.errors import InvalidInputError, InvalidSubmissionError
 from agentbench_scoring.integrity import Finding, examine
 from agentbench_scoring.issue import Issue
-from agentbench_scoring.layout import AnswerColumns, prediction_argument, take_rows
+from agentbench_scoring.layout import AnswerColumns, number_columns, prediction_argument, take_rows
 from agentbench_scoring.reading import Limits, UnreadableTableError, read_table
 from agentbench_scoring.submission import (
     SubmissionSpec,
@@ -68,7 +70,7 @@ class Scorer:
     def __init__(self, spec: SubmissionSpec, answers: object) -> None:
         """Read and index the answers."""
         self.spec = spec
-        frame, self._sha256 = _read_answers(answers)
+        frame, self._sha256 = _read_answers(answers, numeric=number_columns(spec))
         self._answers, self._keys = answer_keys(spec, frame)
         self._truth = AnswerColumns(spec, self._answers)
 
@@ -120,7 +122,7 @@ class Scorer:
             findings=tuple(examine(metric.spec, value, truth, pred)),
             submission_sha256=submitted.sha256 or "",
             answers_sha256=self._sha256,
-            versions=_versions(),
+            versions=dict(_versions()),
         )
 
     def _metric_params(self) -> dict[str, Any]:
@@ -225,10 +227,10 @@ def _with_malformed(spec: SubmissionSpec, submitted: Submitted) -> list[Issue]:
     return issues
 
 
-def _read_answers(answers: object) -> tuple[pl.DataFrame, str]:
+def _read_answers(answers: object, *, numeric: Sequence[str] = ()) -> tuple[pl.DataFrame, str]:
     most = Limits(max_bytes=1 << 36, max_rows=1 << 32, max_field_chars=1 << 31)
     try:
-        return read_table(answers, limits=most)
+        return read_table(answers, limits=most, numeric=dict.fromkeys(numeric, pl.Float64))
     except UnreadableTableError as error:
         raise InvalidInputError(f"answers: {error.issue.message}") from error
 
@@ -238,6 +240,7 @@ def _summary(issues: list[Issue]) -> str:
     return "invalid submission: " + "; ".join(errors[:5]) + ("; ..." if errors[5:] else "")
 
 
+@cache
 def _versions() -> dict[str, str]:
     found = {name: version(name) for name in ("agentbench-scoring", "numpy", "polars")}
     return {"python": platform.python_version(), **found}

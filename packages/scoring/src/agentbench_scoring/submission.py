@@ -189,8 +189,21 @@ def _all_integers(ids: pl.Series) -> bool:
         return True
     if ids.dtype != pl.String:
         return False
-    canonical = ids.str.contains(r"^(0|-?[1-9][0-9]{0,17})$").fill_null(value=False)
-    return bool(canonical.all())
+    whole = ids.cast(pl.Int64, strict=False)
+    if whole.has_nulls():
+        return False
+    # a sign, a space or a leading zero makes the text longer than the integer
+    return int(ids.str.len_bytes().sum()) == _written_length(whole.to_numpy())
+
+
+def _written_length(integers: NDArray[np.int64]) -> int:
+    """Characters of the integers in decimal, without separators."""
+    size = integers.view(np.uint64).copy()
+    negative = integers < 0
+    size[negative] = 0 - size[negative]
+    powers = [10**k for k in range(1, 20) if 10**k <= int(size.max())]
+    longer = sum(int(np.count_nonzero(size >= np.uint64(power))) for power in powers)
+    return len(size) + int(np.count_nonzero(negative)) + longer
 
 
 def _column_issues(spec: SubmissionSpec, frame: pl.DataFrame) -> list[Issue]:
@@ -241,12 +254,11 @@ def _keyed(
 
 
 def _integer_key(ids: pl.Series) -> tuple[pl.Series, pl.Series]:
-    if not ids.dtype.is_integer():
+    whole = ids.cast(pl.Int64, strict=False)
+    if not ids.dtype.is_integer() and (whole.has_nulls() or ids.dtype != pl.String):
         text = ids.cast(pl.String).str.strip_chars()
-        ids = text.str.replace(r"^([+-]?[0-9]+)\.0*$", "$1").cast(pl.Int64, strict=False)
-    else:
-        ids = ids.cast(pl.Int64, strict=False)
-    return ids, ids.is_null()
+        whole = text.str.replace(r"^([+-]?[0-9]+)\.0*$", "$1").cast(pl.Int64, strict=False)
+    return whole, whole.is_null()
 
 
 def _text_key(ids: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
@@ -287,12 +299,21 @@ _NONE: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
 
 def _match_integers(wanted: NDArray[np.int64], given: NDArray[np.int64]) -> _Matched:
+    if wanted is given and (wanted[1:] > wanted[:-1]).all():
+        return np.arange(len(wanted)), _NONE, _NONE, _NONE
     if wanted is not given and np.array_equal(wanted, given):
         return np.arange(len(wanted)), _NONE, _NONE, _NONE
     low, high = int(wanted.min()), int(wanted.max())
     if high - low > 8 * len(wanted) + (1 << 20):
         return _match_text(pl.Series(wanted), pl.Series(given))
     place = np.full(high - low + 1, -1, dtype=np.int64)
+    if wanted is not given and len(wanted) == len(given):
+        if low <= int(given.min()) and int(given.max()) <= high:
+            place[given - low] = np.arange(len(given))
+            order = place[wanted - low]
+            if order.min() >= 0:  # as many rows as ids, and each id has one
+                return order, _NONE, _NONE, _NONE
+        place.fill(-1)
     inside = (given >= low) & (given <= high)
     rows = np.flatnonzero(inside)
     place[given[rows[::-1]] - low] = rows[::-1]  # the first row of a repeated id stays
