@@ -5,7 +5,6 @@ from itertools import pairwise
 from typing import Any, Literal, cast
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from agentbench_scoring.errors import InvalidInputError, UndefinedMetricError
@@ -21,7 +20,7 @@ from agentbench_scoring.metrics.inputs import (
     require_same_length,
 )
 from agentbench_scoring.metrics.kernels import kernels
-from agentbench_scoring.metrics.ordering import codes
+from agentbench_scoring.metrics.ordering import sorted_codes
 from agentbench_scoring.metrics.spec import metric
 
 Bools = NDArray[np.bool_]
@@ -44,9 +43,7 @@ def _require_two_classes(true: Bools, name: str) -> None:
 
 def area(true: Bools, score: Floats) -> float:
     """(#{s⁺ > s⁻} + ½ #{s⁺ = s⁻}) / (P N) for booleans and finite scores, both classes present."""
-    code, chosen = pl.Series(codes(score)), pl.Series(true)
-    positive = code.filter(chosen).sort().to_numpy()
-    negative = code.filter(~chosen).sort().to_numpy()
+    positive, negative = sorted_codes(score, true)
     compiled = kernels(true.size)
     if compiled is not None:
         doubled = int(compiled.wins_and_ties(positive, negative))

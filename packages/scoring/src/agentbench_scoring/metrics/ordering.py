@@ -5,7 +5,6 @@ floats; numpy's own vectorised sort is slow on processors that scatter slowly.
 """
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from agentbench_scoring.metrics.inputs import BLOCK, Floats, Integers
@@ -28,6 +27,21 @@ def _encode(block: Floats, out: Integers) -> None:
     np.right_shift(bits, 63, out=out)  # a negative float has its magnitude inverted
     np.bitwise_and(out, _MAGNITUDE, out=out)
     np.bitwise_xor(out, bits, out=out)
+
+
+def _sorted(integers: Integers) -> Integers:
+    """Integers in rising order, not to be written to."""
+    import polars as pl  # here, so that metrics which sort nothing do not wait for it
+
+    return pl.Series(integers).sort().to_numpy()
+
+
+def sorted_codes(values: Floats, chosen: Flags) -> tuple[Integers, Integers]:
+    """Rising codes of the values chosen, and rising codes of the others; not to be written to."""
+    import polars as pl
+
+    code, mask = pl.Series(codes(values)), pl.Series(chosen)
+    return code.filter(mask).sort().to_numpy(), code.filter(~mask).sort().to_numpy()
 
 
 def argsort(values: Floats) -> tuple[Orders, Flags]:
@@ -55,7 +69,7 @@ def argsort(values: Floats) -> tuple[Orders, Flags]:
         unsigned >>= np.uint64(dropped)
         unsigned <<= np.uint64(row_bits)
         unsigned |= np.arange(start, start + key.size, dtype=np.uint64)
-    ordered = pl.Series(keys).sort().to_numpy()
+    ordered = _sorted(keys)
     order, new = keys, np.ones(n, dtype=np.bool_)  # the keys' memory is used again
     for start in range(0, n, BLOCK):
         block = ordered[start : start + BLOCK + 1] >> row_bits
