@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from agentbench_irl.config import IQLearnConfig
 from agentbench_irl.errors import ConfigError, DataError, UnsupportedModelError
+from agentbench_irl.pretrained import last_checkpoint
 from agentbench_irl.testing import byte_tokenizer, tiny_causal_lm, tiny_encoder_decoder
-from agentbench_irl.trainer import IQLearnTrainer, last_checkpoint
+from agentbench_irl.trainer import IQLearnTrainer
 
 PROMPTS: list[dict[str, Any]] = [
     {"prompt": f"{number} plus {number}: ", "completion": str(2 * number)} for number in range(12)
@@ -109,6 +110,29 @@ def test_layout_changes_nothing(
     names = ["loss", "nll", "td", "scored", "value_initial", "value_terminal", "reward_std"]
     for name in names:
         assert found[f"eval_{name}"] == pytest.approx(expected[f"eval_{name}"], rel=1e-5), name
+
+
+def ignorant_models() -> list[nn.Module]:
+    """Return models that do not look at position ids, or not to keep texts apart."""
+    from transformers import BloomConfig, BloomForCausalLM, MambaConfig, MambaForCausalLM
+
+    return [
+        BloomForCausalLM(BloomConfig(vocab_size=258, hidden_size=32, n_layer=2, n_head=4)),
+        MambaForCausalLM(MambaConfig(vocab_size=258, hidden_size=32, num_hidden_layers=2)),
+    ]
+
+
+@pytest.mark.parametrize("layout", [{"packing": True}, {"padding_free": True}], ids="-".join)
+@pytest.mark.parametrize("model", ignorant_models(), ids=lambda model: type(model).__name__)
+def test_packing_is_refused_where_texts_would_see_each_other(
+    tmp_path: Path, chats: list[dict[str, Any]], layout: dict[str, Any], model: nn.Module
+) -> None:
+    run = trainer(tmp_path, chats, model=model, max_length=128, **layout)
+    before = weights(run)
+    with pytest.raises(UnsupportedModelError, match="does not keep texts apart"):
+        run.train()
+    assert torch.equal(weights(run), before)
+    assert trainer(tmp_path, chats, model=model, max_steps=1).train().global_step == 1
 
 
 def test_without_td_it_is_the_model_s_own_loss(tmp_path: Path, chats: list[dict[str, Any]]) -> None:

@@ -12,7 +12,7 @@ end, and the value of its last state is bootstrapped.
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -124,32 +124,6 @@ def make_samples(
             why,
         )
     return samples
-
-
-def pack(samples: Sequence[Sample], capacity: int) -> list[tuple[Sample, ...]]:
-    """Return the samples in bins of at most `capacity` tokens, best fit decreasing.
-
-    The bins are those of longest texts first; equal input gives equal bins.
-    """
-    order = sorted(range(len(samples)), key=lambda i: -len(samples[i].tokens))
-    bins = list[list[Sample]]()
-    open_bins = dict[int, list[int]]()  # free tokens -> bins, so that the fullest that fits is near
-    for index in order:
-        need = len(samples[index].tokens)
-        free = min(
-            (space for space, held in open_bins.items() if space >= need and held), default=None
-        )
-        if free is None:
-            number = len(bins)
-            bins.append([])
-            free = capacity
-        else:
-            number = open_bins[free].pop()
-            if not open_bins[free]:
-                del open_bins[free]
-        bins[number].append(samples[index])
-        open_bins.setdefault(free - need, []).append(number)
-    return [tuple(held) for held in bins]
 
 
 def _decoder_sample(
