@@ -2,6 +2,7 @@
 # pyright: reportUnknownArgumentType=false
 # (torch and transformers annotate their classes in part)
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,51 @@ def test_saves_what_loads_again(tmp_path: Path, chats: list[dict[str, Any]]) -> 
     assert torch.equal(weights(run), torch.cat([w.flatten() for w in loaded.parameters()]))
 
 
+@pytest.mark.parametrize("encoder_decoder", [False, True])
+def test_card_says_what_was_trained_and_its_example_runs(
+    tmp_path: Path,
+    chats: list[dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    encoder_decoder: bool,
+) -> None:
+    examples, model = (PROMPTS, tiny_encoder_decoder()) if encoder_decoder else (chats, None)
+    run = trainer(tmp_path, examples, model=model, td_weight=0.25, discount=0.9, seed=7)
+    run.train()
+    run.save_model()
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    scored = int(sum(one.rows.targets.ge(0).sum() for (one,) in run.train_dataset))  # pyright: ignore[reportGeneralTypeIssues, reportOptionalIterable]
+    for line in (
+        "library_name: transformers",
+        "- iqlearn",
+        "| λ (`td_weight`) | 0.25 |",
+        "| γ (`discount`) | 0.9 |",
+        f"| value after the end | {run.reward_scale.terminal_value} |",
+        "| updates | 4 |",
+        "| seed | 7 |",
+        f"| torch | {torch.__version__.partition('+')[0]}",
+    ):
+        assert line in card
+    assert f" {scored} |" in next(row for row in card.splitlines() if row.startswith("| training"))
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    exec(code, {})  # noqa: S102 - the example of the card
+    assert "tensor([" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("loss_type", ["mle", "gem", "dft"])
+def test_card_of_a_baseline_names_it(
+    tmp_path: Path, chats: list[dict[str, Any]], loss_type: str
+) -> None:
+    run = trainer(tmp_path, chats, loss_type=loss_type)
+    run.create_model_card(model_name="x")
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert f"- {loss_type}\n" in card
+    assert "td_weight" not in card
+
+
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 def test_lora_trains_only_adapters(tmp_path: Path, chats: list[dict[str, Any]]) -> None:
     from peft import LoraConfig, get_peft_model
@@ -200,6 +246,7 @@ def test_lora_trains_only_adapters(tmp_path: Path, chats: list[dict[str, Any]]) 
     run.save_model()
     assert run.evaluate()["eval_accuracy"] > 0.5
     assert (tmp_path / "adapter_model.safetensors").exists()
+    assert "library_name: peft" in (tmp_path / "README.md").read_text(encoding="utf-8")
     for name, weight in model.get_base_model().named_parameters():
         if "lora" not in name:
             assert torch.equal(weight, frozen[name.replace("base_layer.", "")]), name

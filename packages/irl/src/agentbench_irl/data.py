@@ -24,7 +24,7 @@ from transformers import PreTrainedTokenizerBase
 from agentbench_irl.chat import assistant_tokens, end_token
 from agentbench_irl.config import IQLearnConfig
 from agentbench_irl.errors import DataError
-from agentbench_irl.transitions import Transitions, decoder_transitions, text_transitions
+from agentbench_irl.transitions import IGNORE, Transitions, decoder_transitions, text_transitions
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,33 @@ class Sample:
     tokens: Tensor
     rows: Transitions
     source: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSize:
+    """How much there is to learn from.
+
+    Attributes:
+        texts: Examples with something to score.
+        tokens: In all of them.
+        scored: Tokens that the model is to write.
+    """
+
+    texts: int
+    tokens: int
+    scored: int
+
+    @classmethod
+    def of(cls, samples: Iterable[Sample]) -> "DataSize":
+        """Return the size of some samples."""
+        sizes = [
+            (len(sample.tokens), int((sample.rows.targets != IGNORE).sum())) for sample in samples
+        ]
+        return cls(
+            texts=len(sizes),
+            tokens=sum(tokens for tokens, _ in sizes),
+            scored=sum(scored for _, scored in sizes),
+        )
 
 
 def read_jsonl(path: str | Path) -> list[dict[str, Any]]:

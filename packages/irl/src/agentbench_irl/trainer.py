@@ -20,10 +20,11 @@ from transformers import (
 )
 from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
+from agentbench_irl import card
 from agentbench_irl.baselines import dft_loss, gem_loss, mle_loss
 from agentbench_irl.collator import Collator
 from agentbench_irl.config import IQLearnConfig
-from agentbench_irl.data import Sample, make_samples
+from agentbench_irl.data import DataSize, Sample, make_samples
 from agentbench_irl.errors import ConfigError
 from agentbench_irl.kernels.backend import BackendName
 from agentbench_irl.linear import linear_iqlearn_loss
@@ -31,6 +32,7 @@ from agentbench_irl.losses import SUMS, IQLearnMetrics, IQLearnOutput, iqlearn_l
 from agentbench_irl.packing import check_packing, pack
 from agentbench_irl.pretrained import (
     check_model,
+    is_peft,
     last_checkpoint,
     linear_head,
     load_model,
@@ -42,6 +44,7 @@ from agentbench_irl.transitions import IGNORE
 logger = logging.getLogger(__name__)
 
 Examples = Iterable[Mapping[str, Any]]
+_CARD_METRICS = ("loss", "nll", "td", "reward_mean", "reward_std", "accuracy")
 
 
 class Rows(Dataset[tuple[Sample, ...]]):
@@ -342,10 +345,37 @@ class IQLearnTrainer(Trainer):
         super().log(logs, start_time)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature of transformers
-        """Save the model, and beside it what its rewards mean."""
+        """Save the model, and beside it what its rewards mean and a model card."""
         super().save_model(output_dir, _internal_call=_internal_call)
         if self.args.should_save:
-            self.reward_scale.save(Path(output_dir or self.args.output_dir or "."))
+            directory = Path(output_dir or self.args.output_dir or ".")
+            self.reward_scale.save(directory)
+            (directory / card.FILE_NAME).write_text(self._card(), encoding="utf-8")
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - as in transformers
+        """Write the model card; `push_to_hub` calls this, and all it would add is in the card."""
+        if self.is_world_process_zero():
+            path = Path(self.args.output_dir or ".") / card.FILE_NAME
+            path.write_text(self._card(), encoding="utf-8")
+
+    def _card(self) -> str:
+        model = cast("Any", self.accelerator.unwrap_model(cast("Any", self.model)))
+        sets = {"training": self.train_dataset, "evaluation": self.eval_dataset}
+        logged = [row for row in self.state.log_history if "nll" in row]
+        return card.model_card(
+            self.config_args,
+            scale=self.reward_scale,
+            base_model=str(getattr(model.config, "name_or_path", "")),
+            data={
+                role: DataSize.of(sample for group in cast("Rows", rows).groups for sample in group)
+                for role, rows in sets.items()
+                if rows is not None
+            },
+            steps=self.state.global_step,
+            results={name: logged[-1][name] for name in _CARD_METRICS if logged},
+            encoder_decoder=self.encoder_decoder,
+            peft=is_peft(model),
+        )
 
     def train(
         self,
