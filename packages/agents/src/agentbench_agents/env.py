@@ -365,13 +365,13 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         if callable(self.backend):
             return self.backend()
         unsafe = self.backend == "unsafe-local"
-        resources = self.task.resources
+        resources: Any = self.task.resources  # those of a research task say more
         limits = self.limits or Limits(
             memory_mib=resources.memory_mib,
             disk_mib=min(resources.disk_mib, resources.memory_mib // 2),
             gpus=resources.gpus,
-            # Times and sums of one thread can be compared; of several they depend on the machine.
-            cpus=1 if self.is_research else None,
+            cpus=resources.cpus if self.is_research else None,
+            file_mib=max(1024, resources.output_mib) if self.is_research else 1024,
         )
         return open_sandbox(
             "local" if unsafe else self.backend,

@@ -3,7 +3,7 @@
 1. The agent's sandbox holds the starter repository, training data and development inputs.
 2. The runner is a fresh sandbox made of the pristine repository plus the declared method files. It
    sees training data and the inputs of one phase, no labels, no network; it writes predictions or
-   weights, within limits of time, memory, processes and disk.
+   weights, within limits of time, memory (the GPU's too), processes and disk.
 3. The scorer is this process: labels and outputs. It imports nothing that an agent wrote.
 
 What an agent did to any other file is not undone: it was never there. Times are taken by the
@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from agentbench_agents import gpu_memory
 from agentbench_agents.errors import AgentsError
 
 if TYPE_CHECKING:
@@ -237,9 +238,14 @@ class Runner:
 
         argv = ["python", "main.py", "--method", method, "--train", sandbox.path(TRAIN)]
         argv += ["--inputs", sandbox.path(INPUTS), "--outputs", OUTPUTS, "--seed", str(self.seed)]
+        gpu = self.prepared.task.resources.gpu_memory_mib
+        env = {} if gpu is None else {gpu_memory.VARIABLE: str(gpu)}
         began = time.monotonic()
         try:
-            result = sandbox.exec(argv, timeout_s=limit, cwd=sandbox.workdir)
+            with gpu_memory.GpuMemoryWatch(gpu) as watch:
+                result = sandbox.exec(
+                    argv, timeout_s=limit, cwd=sandbox.workdir, env=env, cancel=watch.exceeded
+                )
         except SandboxClosedError as error:
             seconds = time.monotonic() - began
             reason = f"the method ended its sandbox: {error}"
@@ -247,6 +253,8 @@ class Runner:
         seconds = time.monotonic() - began
         output = (result.stdout + result.stderr)[-_TAIL:]
         bad = _verdict(result, limit)
+        if watch.exceeded.is_set():
+            bad = ("failed", f"it used {watch.peak_mib} MiB of GPU memory; {gpu} are allowed")
         if bad is not None:
             return MethodRun(status=bad[0], seconds=seconds, reason=bad[1], output=output)
         try:
