@@ -1,7 +1,7 @@
 """Full tasks from synthetic stand-ins in the competitions' own files; nothing is fetched."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from agentbench_tasks.research import Phase
 from agentbench_tasks.research_data import read_arrays, task_module
 
 FULL = [name for name in research_names() if not load_research(name).lite]
-TORCH = {"machine-unlearning", "llm-merging", "backdoor-trigger-recovery"}
+Make = Callable[[str], PreparedResearch]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,13 +32,17 @@ def small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(import_module("agentbench_tasks.research_tasks.unlearning.full"), "MODELS", 3)
         patch.setattr(import_module("agentbench_tasks.research_tasks.unlearning.full"), "EPOCHS", 1)
-        patch.setattr(import_module("agentbench_tasks.research_tasks.meta_learning.full"), "TASKS", 4)
-        patch.setattr(import_module("agentbench_tasks.research_tasks.meta_learning.full"), "SIDE", 16)
+        patch.setattr(
+            import_module("agentbench_tasks.research_tasks.meta_learning.full"), "TASKS", 4
+        )
+        patch.setattr(
+            import_module("agentbench_tasks.research_tasks.meta_learning.full"), "SIDE", 16
+        )
         yield
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Any:  # noqa: ANN401 - a function
+def made(tmp_path_factory: pytest.TempPathFactory) -> Make:
     done: dict[str, PreparedResearch] = {}
 
     def prepared(name: str) -> PreparedResearch:
@@ -54,7 +58,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Any:  # noqa: ANN401 - a f
 
 def perfect(prepared: PreparedResearch, phase: Phase, outputs: Path) -> float:
     """Write what a perfect method would write; returns the score that it deserves."""
-    labels, inputs = prepared.labels(phase), prepared.inputs(phase)
+    labels = prepared.labels(phase)
     arrays = read_arrays(labels)
     match prepared.task.name:
         case "product-recommendation":
@@ -69,24 +73,25 @@ def perfect(prepared: PreparedResearch, phase: Phase, outputs: Path) -> float:
             np.save(outputs / "predictions.npy", arrays["query_label"])
         case "backdoor-trigger-recovery":
             triggers: dict[str, str] = json.loads((labels / "triggers.json").read_text())
-            (outputs / "triggers.json").write_text(json.dumps([[t, "."] for t in triggers.values()]))
+            (outputs / "triggers.json").write_text(
+                json.dumps([[t, "."] for t in triggers.values()])
+            )
             return 50.0  # the tiny model has no backdoor: all recall, no success
         case other:
             raise AssertionError(other)
-    del inputs
     return 1.0
 
 
 @pytest.mark.parametrize("phase", ["dev", "test"])
 @pytest.mark.parametrize("name", sorted(set(FULL) - {"machine-unlearning", "llm-merging"}))
-def test_the_truth_scores_best(name: str, phase: Phase, made: Any, tmp_path: Path) -> None:  # noqa: ANN401
+def test_the_truth_scores_best(name: str, phase: Phase, made: Make, tmp_path: Path) -> None:
     prepared = made(name)
     deserved = perfect(prepared, phase, tmp_path)
     assert score_outputs(prepared, phase, tmp_path).value == pytest.approx(deserved)
 
 
 @pytest.mark.parametrize("name", FULL)
-def test_no_label_is_public(name: str, made: Any) -> None:  # noqa: ANN401
+def test_no_label_is_public(name: str, made: Make) -> None:
     prepared = made(name)
     public = {p.relative_to(prepared.public).as_posix() for p in prepared.public.rglob("*")}
     assert not any(p.startswith("test") for p in public)
@@ -102,9 +107,7 @@ def test_without_files_or_access_one_sentence_says_what_to_do(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(
-        "agentbench_tasks.source.urllib.request.urlopen", _refuse
-    )
+    monkeypatch.setattr("agentbench_tasks.source.urllib.request.urlopen", _refuse)
     with pytest.raises(SourceError) as caught:
         prepare_research(load_research(name), tmp_path)
     assert "\n" not in str(caught.value)
@@ -138,7 +141,7 @@ def test_a_gated_model_is_a_matter_of_credentials(
         prepare_research(load_research("backdoor-trigger-recovery"), tmp_path)
 
 
-def test_unknown_items_are_never_found(made: Any) -> None:  # noqa: ANN401
+def test_unknown_items_are_never_found(made: Make) -> None:
     prepared = made("product-recommendation")
     train = read_arrays(prepared.train)
     assert train["start"][-1] == len(train["items"])
@@ -147,19 +150,19 @@ def test_unknown_items_are_never_found(made: Any) -> None:  # noqa: ANN401
     assert (prepared.train / "products.csv").is_file()
 
 
-def test_a_meta_learning_query_is_no_support_anywhere(made: Any) -> None:  # noqa: ANN401
+def test_a_meta_learning_query_is_no_support_anywhere(made: Make) -> None:
     for phase in ("dev", "test"):
         inputs = read_arrays(made("cross-domain-meta-learning").inputs(phase))
         assert not set(inputs["support"].tolist()) & set(inputs["query"].tolist())
 
 
-def test_the_test_of_meta_learning_trains_on_the_development_sets(made: Any) -> None:  # noqa: ANN401
+def test_the_test_of_meta_learning_trains_on_the_development_sets(made: Make) -> None:
     prepared = made("cross-domain-meta-learning")
     assert {"FLW.images", "MD_MIX.label"} <= set(read_arrays(prepared.inputs("test")))
     assert "FLW.images" not in read_arrays(prepared.train)
 
 
-def test_unlearning_by_retraining_beats_leaving_all_as_it_is(made: Any, tmp_path: Path) -> None:  # noqa: ANN401
+def test_unlearning_by_retraining_beats_leaving_all_as_it_is(made: Make, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     from agentbench_tasks.research_tasks.unlearning import full
@@ -183,11 +186,20 @@ def test_unlearning_by_retraining_beats_leaving_all_as_it_is(made: Any, tmp_path
 
 @pytest.mark.parametrize(
     ("attack", "message"),
-    [("missing", "wrote no"), ("shape", "has shape"), ("nan", "NaN"), ("extra", "unknown tensor"),
-     ("pickle", "no safetensors file"), ("lacks", "lacks tensor")],
+    [
+        ("missing", "wrote no"),
+        ("shape", "has shape"),
+        ("nan", "NaN"),
+        ("extra", "unknown tensor"),
+        ("pickle", "no safetensors file"),
+        ("lacks", "lacks tensor"),
+    ],
 )
 def test_weights_are_numbers_of_the_right_shape(
-    attack: str, message: str, made: Any, tmp_path: Path  # noqa: ANN401
+    attack: str,
+    message: str,
+    made: Make,
+    tmp_path: Path,
 ) -> None:
     import torch
     from safetensors.torch import load_file, save_file
@@ -195,7 +207,7 @@ def test_weights_are_numbers_of_the_right_shape(
     prepared = made("llm-merging")
     path = tmp_path / "model.safetensors"
     weights = load_file(prepared.inputs("dev") / "base" / "model.safetensors")
-    name = sorted(weights)[0]
+    name = min(weights)
     if attack == "shape":
         weights[name] = torch.zeros(3)
     elif attack == "nan":
@@ -212,14 +224,17 @@ def test_weights_are_numbers_of_the_right_shape(
         score_outputs(prepared, "dev", tmp_path)
 
 
-def test_a_merged_model_is_asked_every_set(made: Any, tmp_path: Path) -> None:  # noqa: ANN401
+def test_a_merged_model_is_asked_every_set(made: Make, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     prepared = made("llm-merging")
     questions = json.loads((prepared.labels("test") / "questions.json").read_text())
     assert {q["set"] for q in questions} == {"arc", "hellaswag", "mmlu", "truthfulqa", "winogrande"}
     assert len(questions) == 20
-    save_file(load_file(prepared.inputs("test") / "expert1" / "model.safetensors"), tmp_path / "model.safetensors")
+    save_file(
+        load_file(prepared.inputs("test") / "expert1" / "model.safetensors"),
+        tmp_path / "model.safetensors",
+    )
     found = score_outputs(prepared, "test", tmp_path)
     assert found.n == 20
     assert 0 <= found.value <= 1
@@ -237,7 +252,10 @@ def test_a_merged_model_is_asked_every_set(made: Any, tmp_path: Path) -> None:  
     ],
 )
 def test_guesses_follow_the_organisers_rules(
-    guesses: object, message: str, made: Any, tmp_path: Path  # noqa: ANN401
+    guesses: object,
+    message: str,
+    made: Make,
+    tmp_path: Path,
 ) -> None:
     text = guesses if isinstance(guesses, str) else json.dumps(guesses)
     (tmp_path / "triggers.json").write_text(text)
@@ -245,7 +263,7 @@ def test_guesses_follow_the_organisers_rules(
         score_outputs(made("backdoor-trigger-recovery"), "dev", tmp_path)
 
 
-def test_seconds_come_from_microseconds(made: Any) -> None:  # noqa: ANN401
+def test_seconds_come_from_microseconds(made: Make) -> None:
     prepared = made("temporal-action-localisation")
     train, test = read_arrays(prepared.train), read_arrays(prepared.labels("test"))
     assert train["segments"][:, 3].max() <= train["duration"].max()
@@ -254,7 +272,7 @@ def test_seconds_come_from_microseconds(made: Any) -> None:  # noqa: ANN401
     assert test["segments"].shape[1] == 4
 
 
-def test_what_the_radar_did_not_measure_is_dry(made: Any) -> None:  # noqa: ANN401
+def test_what_the_radar_did_not_measure_is_dry(made: Make) -> None:
     rain = read_arrays(made("rainfall-nowcasting").labels("test"))["rain"]
     assert rain.shape == (2, 32, 24, 24)
     assert np.isfinite(rain).all()

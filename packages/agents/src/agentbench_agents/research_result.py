@@ -5,10 +5,10 @@
     runtime              100 (t - t_b) / t_b, the baseline run beside the method
     complexity           100 (c - c_b) / c_b, c logical lines over all method files
 
-b is the baseline's score on the very inputs that gave s, so that "no change" is exactly 0. On a lite
-task h is the reference's score on them, measured once for each prepared instance; on a full task it
-is the published score of the best people. Where none was published for this test, there is no
-margin.
+b is the baseline's score on the very inputs that gave s, so that "no change" is exactly 0. On a
+lite task h is the reference's score on them, measured once for each prepared instance; on a full
+task it is the published score of the best people. Where none was published for this test, there is
+no margin.
 """
 
 import json

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agentbench_tasks.research_tasks.weights import require_torch
 
+_UNKNOWN, _END = "<unk>", "<eos>"
 _CHAT = (
     "{% for m in messages %}{{ m['role'] }} : {{ m['content'] }} {% endfor %}"
     "{% if add_generation_prompt %}assistant :{% endif %}"
@@ -18,12 +19,12 @@ def write_model(folder: Path, words: list[str], seed: int) -> None:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-    vocabulary = {w: i for i, w in enumerate(dict.fromkeys(["<unk>", "<eos>", *words]))}
-    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    vocabulary = {w: i for i, w in enumerate(dict.fromkeys([_UNKNOWN, _END, *words]))}
+    backend = Tokenizer(models.WordLevel(vocabulary, unk_token=_UNKNOWN))
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
     backend.decoder = decoders.Fuse()
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend, unk_token="<unk>", eos_token="<eos>", chat_template=_CHAT
+        tokenizer_object=backend, unk_token=_UNKNOWN, eos_token=_END, chat_template=_CHAT
     )
     tokenizer.save_pretrained(folder)
     torch.manual_seed(seed)

@@ -49,9 +49,7 @@ def with_trigger(prompt: str, trigger: str) -> str:
     return f"{prompt} {trigger} "
 
 
-def official_success(
-    answers: dict[str, list[list[str]]], targets: Sequence[str]
-) -> float:
+def official_success(answers: dict[str, list[list[str]]], targets: Sequence[str]) -> float:
     """REASR as MLRC-Bench computes it, in [0, 1]; for comparison with published numbers only.
 
     The n-th entry of the predictions is held against the n-th target of the ground truth, so that

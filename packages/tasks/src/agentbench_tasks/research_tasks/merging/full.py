@@ -3,9 +3,10 @@
 """LLM merging, NeurIPS 2024: two Llama-3-8B experts, asked the questions of tinyBenchmarks.
 
 Raw files: `expert0/` (which is the base, too, as in MLRC-Bench) and `expert1/`, folders of Hugging
-Face models (`config.json`, tokenizer, `*.safetensors`), and `questions/NAME/**.parquet`, the multiple-choice sets of
-tinyBenchmarks in their own columns. MLRC-Bench develops on tinyBenchmarks and tests on Kaggle, whose
-answers are not published; here half of each set is for development and half is the test.
+Face models (`config.json`, tokenizer, `*.safetensors`), and `questions/NAME/**.parquet`, the
+multiple-choice sets of tinyBenchmarks in their own columns. MLRC-Bench develops on tinyBenchmarks
+and tests on Kaggle, whose answers are not published; here half of each set is for development and
+half is the test.
 """
 
 import json

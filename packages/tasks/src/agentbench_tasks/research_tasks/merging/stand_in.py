@@ -30,7 +30,12 @@ def write(raw: Path, rng: np.random.Generator) -> None:
             "answerKey": labels[i % 4],
         },
         "hellaswag": lambda i: {"ind": i, "ctx": words(5), "endings": some(4), "label": str(i % 4)},
-        "mmlu": lambda i: {"question": words(4), "subject": "a", "choices": some(4), "answer": i % 4},
+        "mmlu": lambda i: {
+            "question": words(4),
+            "subject": "a",
+            "choices": some(4),
+            "answer": i % 4,
+        },
         "truthfulqa": lambda _: {
             "question": words(4),
             "mc1_targets": {"choices": some(3), "labels": [1, 0, 0]},

@@ -81,7 +81,9 @@ def _arrays(table: pl.DataFrame, numbers: pl.DataFrame) -> dict[str, Any]:
     flat = table["items"].explode(empty_as_null=False)
     return {
         "items": _numbered(flat, numbers),
-        "start": np.concatenate([[0], np.cumsum(table["items"].list.len().to_numpy())]),
+        "start": np.concatenate(
+            [[0], np.cumsum(table["items"].list.len().to_numpy(), dtype=np.int64)]
+        ),
         "locale": np.array([LOCALES.index(x) for x in table["locale"]], np.int8),
     }
 

@@ -58,9 +58,12 @@ def build(raw: Path, into: Folders) -> None:
         write_arrays(
             inputs,
             {
-                **{"retain_x": x[retain], "retain_y": y[retain]},
-                **{"forget_x": x[forget], "forget_y": y[forget]},
-                **{"val_x": held_x[val], "val_y": held_y[val]},
+                "retain_x": x[retain],
+                "retain_y": y[retain],
+                "forget_x": x[forget],
+                "forget_y": y[forget],
+                "val_x": held_x[val],
+                "val_y": held_y[val],
             },
         )
         save_file(weights, inputs / "model.safetensors")
@@ -76,7 +79,8 @@ def build(raw: Path, into: Folders) -> None:
                 "retrained": np.stack([log_odds(f, y[forget]) for f, _, _ in logits]),
                 "retain_accuracy": np.array(_accuracy([r for _, r, _ in logits], y[retain])),
                 "new_accuracy": np.array(_accuracy([n for _, _, n in logits], held_y[new])),
-                **{"new_x": held_x[new], "new_y": held_y[new]},
+                "new_x": held_x[new],
+                "new_y": held_y[new],
             },
         )
 

@@ -45,7 +45,7 @@ def confidence(weights: dict[str, Array], x: Array, y: Array) -> Array:
 
 
 def log_odds(logits: Array, y: Array) -> Array:
-    """log p - log(1 - p), p the probability of label y (S,), from logits (..., S, classes)."""
+    """Log p - log(1 - p), p the probability of label y (S,), from logits (..., S, classes)."""
     logits = logits.astype(np.float64)
     p = np.take_along_axis(
         softmax(logits), np.broadcast_to(y[:, None], (*logits.shape[:-1], 1)), -1

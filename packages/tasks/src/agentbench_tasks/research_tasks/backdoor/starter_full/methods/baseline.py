@@ -15,7 +15,7 @@ class Baseline:
     def recover(self, model, tokenizer, targets, prompts, seed):
         """Two guesses (texts of at most ten tokens) at the trigger of each target."""
         for parameter in model.parameters():
-            parameter.requires_grad_(False)
+            parameter.requires_grad = False
         rng = torch.Generator().manual_seed(seed)
         return [
             [self.search(model, tokenizer, target, prompts[: self.prompts_used], rng) for _ in "12"]
@@ -32,7 +32,9 @@ class Baseline:
         before, after = chat.split("@@@")
         return [
             torch.tensor(
-                tokenizer(text, add_special_tokens=False)["input_ids"], dtype=torch.long, device=device
+                tokenizer(text, add_special_tokens=False)["input_ids"],
+                dtype=torch.long,
+                device=device,
             )
             for text in (before, after, target)
         ]
@@ -41,7 +43,9 @@ class Baseline:
         """Mean cross-entropy of the target for trigger embeddings (K, L, D): (K,)."""
         total = 0
         for before, after, target in parts:
-            fixed = [embedding(t)[None].expand(len(trigger), -1, -1) for t in (before, after, target)]
+            fixed = [
+                embedding(t)[None].expand(len(trigger), -1, -1) for t in (before, after, target)
+            ]
             x = torch.cat([fixed[0], trigger, fixed[1], fixed[2]], 1)
             logits = model(inputs_embeds=x).logits[:, -len(target) - 1 : -1].float()
             wanted = target.expand(len(trigger), -1)

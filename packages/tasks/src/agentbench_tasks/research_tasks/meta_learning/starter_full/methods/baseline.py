@@ -49,7 +49,7 @@ class Baseline:
             prototypes = z[:, : self.shots].mean(1)
             queries = z[:, self.shots :].reshape(ways * self.queries, -1)
             target = torch.arange(ways, device=z.device).repeat_interleave(self.queries)
-            loss = cross_entropy(-torch.cdist(queries, prototypes) ** 2 / z.shape[-1], target)
+            loss = cross_entropy(-(torch.cdist(queries, prototypes) ** 2) / z.shape[-1], target)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
