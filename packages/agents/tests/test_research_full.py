@@ -39,6 +39,7 @@ def small() -> Iterator[None]:
         for folder, values in (
             ("unlearning", {"EPOCHS": 1}),
             ("meta_learning", {"TASKS": 3, "SIDE": 32}),
+            ("backdoor", {"NEW_TOKENS": 6}),
         ):
             module = import_module(f"agentbench_tasks.research_tasks.{folder}.full")
             for name, value in values.items():
@@ -82,8 +83,8 @@ def test_the_starter_repository_runs_and_is_scored(name: str, tmp_path: Path) ->
         assert run.status == "ok", (run.reason, run.output)
         assert run.score is not None
         assert run.score >= -1
-    again = runner.run(snapshot, "baseline", "test")
-    assert again.score == runs[1].score
+    if name not in TORCH:  # a minute each
+        assert runner.run(snapshot, "baseline", "test").score == runs[1].score
 
 
 def test_people_are_the_reference_of_a_full_task(tmp_path: Path) -> None:

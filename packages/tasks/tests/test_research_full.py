@@ -137,7 +137,9 @@ def test_a_gated_model_is_a_matter_of_credentials(
         raise hub.errors.GatedRepoError("gated", response=answer)
 
     monkeypatch.setattr(hub, "snapshot_download", gated)
-    with pytest.raises(CredentialsError, match="ask for access at https://huggingface.co/Zhaorun"):
+    with pytest.raises(
+        CredentialsError, match=r"ask for access at https://huggingface\.co/Zhaorun"
+    ):
         prepare_research(load_research("backdoor-trigger-recovery"), tmp_path)
 
 
@@ -163,20 +165,20 @@ def test_the_test_of_meta_learning_trains_on_the_development_sets(made: Make) ->
 
 
 def test_unlearning_by_retraining_beats_leaving_all_as_it_is(made: Make, tmp_path: Path) -> None:
-    from safetensors.torch import load_file, save_file
+    weights_io: Any = import_module("safetensors.torch")
 
     from agentbench_tasks.research_tasks.unlearning import full
 
     prepared = made("machine-unlearning")
     inputs = prepared.inputs("test")
-    original = load_file(inputs / "model.safetensors")
+    original = weights_io.load_file(inputs / "model.safetensors")
     data = read_arrays(inputs)
     for i in range(3):
-        save_file(original, tmp_path / f"model{i}.safetensors")
+        weights_io.save_file(original, tmp_path / f"model{i}.safetensors")
     kept = score_outputs(prepared, "test", tmp_path)
     for i in range(3):
         net = full.train_network(original, data["retain_x"], data["retain_y"], seed=100 + i)
-        save_file(
+        weights_io.save_file(
             {k: v.cpu().contiguous() for k, v in net.state_dict().items()},
             tmp_path / f"model{i}.safetensors",
         )
@@ -202,11 +204,12 @@ def test_weights_are_numbers_of_the_right_shape(
     tmp_path: Path,
 ) -> None:
     import torch
-    from safetensors.torch import load_file, save_file
+
+    weights_io: Any = import_module("safetensors.torch")
 
     prepared = made("llm-merging")
     path = tmp_path / "model.safetensors"
-    weights = load_file(prepared.inputs("dev") / "base" / "model.safetensors")
+    weights = weights_io.load_file(prepared.inputs("dev") / "base" / "model.safetensors")
     name = min(weights)
     if attack == "shape":
         weights[name] = torch.zeros(3)
@@ -219,20 +222,20 @@ def test_weights_are_numbers_of_the_right_shape(
     if attack == "pickle":
         torch.save(weights, path)
     elif attack != "missing":
-        save_file(weights, path)
+        weights_io.save_file(weights, path)
     with pytest.raises(InvalidOutputError, match=message):
         score_outputs(prepared, "dev", tmp_path)
 
 
 def test_a_merged_model_is_asked_every_set(made: Make, tmp_path: Path) -> None:
-    from safetensors.torch import load_file, save_file
+    weights_io: Any = import_module("safetensors.torch")
 
     prepared = made("llm-merging")
     questions = json.loads((prepared.labels("test") / "questions.json").read_text())
     assert {q["set"] for q in questions} == {"arc", "hellaswag", "mmlu", "truthfulqa", "winogrande"}
     assert len(questions) == 20
-    save_file(
-        load_file(prepared.inputs("test") / "expert1" / "model.safetensors"),
+    weights_io.save_file(
+        weights_io.load_file(prepared.inputs("test") / "expert1" / "model.safetensors"),
         tmp_path / "model.safetensors",
     )
     found = score_outputs(prepared, "test", tmp_path)

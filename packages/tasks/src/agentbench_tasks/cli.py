@@ -144,15 +144,15 @@ def _load(name: str) -> Task | ResearchTask:
 
 def _describe_research(task: ResearchTask) -> str:
     limits = task.resources
-    gpu = f", {limits.gpus} GPU with {limits.gpu_memory_mib} MiB" if limits.gpus else ""
+    gpu = f", {limits.memory_mib} MiB"
+    gpu += f", {limits.gpus} GPU with {limits.gpu_memory_mib} MiB" if limits.gpus else ""
     lines = [
         f"# {task.title}",
         task.problem,
         f"data: {task.provenance.data}",
         f"licence: {task.provenance.licence}",
         f"competition: {task.provenance.competition}, {task.provenance.url}",
-        f"limits: {limits.dev_s:g} s on dev, {limits.test_s:g} s on test, {limits.cpus:g} cores,"
-         f" {limits.memory_mib} MiB{gpu}",
+        f"limits: {limits.dev_s:g} s dev, {limits.test_s:g} s test, {limits.cpus:g} cores{gpu}",
         f"budget: {task.budget.steps} steps, {task.budget.wall_s:g} s, {task.budget.cost_usd:g} $",
     ]
     for name in ("baseline", "reference", "ceiling"):

@@ -209,6 +209,10 @@ def _build(task: ResearchTask, work: Path, raw: Path, seed: int | None) -> None:
         if isinstance(error, TasksError):
             raise
         raise PreparationError(f"the raw files of {task.name} do not fit: {error}") from error
+    for path in work.rglob("*"):  # a sandbox reads them as another user
+        mode = path.stat().st_mode
+        if path.is_file() and mode & 0o444 != 0o444:
+            path.chmod(mode & 0o777 | 0o444)
 
 
 def _keep_seed(work: Path, seed: int | None) -> int:

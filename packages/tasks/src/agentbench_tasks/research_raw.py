@@ -10,6 +10,7 @@ from agentbench_tasks.source import fetch_source
 from agentbench_tasks.unpack import unpack
 
 _ARCHIVES = (".zip", ".tar.gz")
+_READABLE = 0o444
 
 
 def raw_files(task: ResearchTask, home: Path, raw: Path | None, scratch: Path) -> Path:
@@ -63,11 +64,14 @@ def find(raw: Path, name: str) -> Path:
 
 
 def link(source: str | Path, target: str | Path) -> str:
-    """Give a file a second name where the disk allows it, else copy it."""
+    """Give a file a second name where the disk allows it, else copy it, readable by everybody."""
+    origin = Path(source).resolve()
     try:
-        os.link(Path(source).resolve(), target)
+        if origin.stat().st_mode & _READABLE != _READABLE:
+            raise PermissionError
+        os.link(origin, target)
     except OSError:
-        shutil.copyfile(source, target)
+        shutil.copyfile(origin, target)
     return str(target)
 
 

@@ -1,3 +1,5 @@
+# pyright: basic
+# (rows of foreign files, built on the spot)
 """Annotations and features of the names, fields and axes of the Perception Test, drawn."""
 
 import json

@@ -1,3 +1,5 @@
+# pyright: basic
+# (rows of foreign files, built on the spot)
 """Two tiny models and questions in the columns of tinyBenchmarks."""
 
 from pathlib import Path

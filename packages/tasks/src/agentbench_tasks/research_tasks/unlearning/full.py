@@ -108,7 +108,7 @@ def statistic(labels: Path, inputs: Path, read: OutputReader) -> Statistic:
 
 
 def train_network(like: dict[str, Any], x: Array, y: Array, seed: int) -> Any:  # noqa: ANN401
-    """Train a new network of the same shape: SGD with momentum, cosine schedule, flips and crops."""
+    """Train a network of the same shape: SGD with momentum, cosine schedule, flips and crops."""
     torch = require_torch()
     from agentbench_tasks.research_tasks.resnet import ResNet18, normalised
 
