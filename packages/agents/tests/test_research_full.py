@@ -18,6 +18,7 @@ from agentbench_tasks import (
     prepare_research,
     research_names,
 )
+from agentbench_tasks.research import Phase
 from agentbench_tasks.research_data import task_module
 
 FULL = [name for name in research_names() if not load_research(name).lite]
@@ -99,7 +100,7 @@ def test_people_are_the_reference_of_a_full_task(tmp_path: Path) -> None:
     assert none.evaluation is not None
     assert base.evaluation is not None
     human = Evaluation(value=0.4859, n=0, replicates=())
-    worst = {"dev": none.evaluation, "test": none.evaluation}
+    worst: dict[Phase, Evaluation] = {"dev": none.evaluation, "test": none.evaluation}
     anchors = InstanceAnchors(baseline=worst, reference={"test": human})
     found = outcome(
         prepared,

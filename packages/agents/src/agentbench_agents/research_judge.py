@@ -15,7 +15,7 @@ from agentbench_agents.run import RunResult, write_json
 
 if TYPE_CHECKING:
     from agentbench_agents.models import Message, Model
-    from agentbench_scoring import Rating
+    from agentbench_scoring.rubric import Rating
 
 JUDGE_FILE = "judge.json"
 _MAX_CODE = 60_000

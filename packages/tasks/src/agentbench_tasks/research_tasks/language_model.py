@@ -32,7 +32,7 @@ def load_model(folder: Path, weights: Path | None = None) -> tuple[Any, Any]:
         ) from None
     options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
     dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
-    model = AutoModelForCausalLM.from_pretrained(
+    model: Any = AutoModelForCausalLM.from_pretrained(
         folder, use_safetensors=True, dtype=dtype, **options
     )
     # Reads tokenizer.json and nothing else: no code, and no guess from the kind of model.
