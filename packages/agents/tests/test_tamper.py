@@ -185,11 +185,6 @@ NO_EFFECT = {
         "open('json.py', 'w').write('x = 1')",
         "json.py was added, by the method while it ran: no effect",
     ),
-    "return cached predictions": (
-        "import glob, numpy\nfor p in glob.glob('/**/outputs/rain.npy', recursive=True):\n"
-        f"    print('{MARK}', p)",
-        "looks for files (glob)",
-    ),
     "read what an earlier run left": (
         "import os\nfor p in ('/tmp/state', 'state', '/dev/shm/state'):\n"
         f"    if os.path.exists(p): print('{MARK}')\n    open(p, 'w').write('1')",
@@ -461,6 +456,21 @@ def test_core_attacks_break_their_own_run_on_docker(name: str, prepared: Prepare
     assert run.status == status
     assert reason in run.reason
     assert run.score is None
+
+
+def test_cached_predictions_are_gone(prepared: PreparedResearch, honest: MethodRun) -> None:
+    code = instead(
+        f"for p in ('/tmp/rain.npy', '/var/tmp/rain.npy', '/dev/shm/rain.npy', 'rain.npy'):\n"
+        f"    if os.path.exists(p):\n        print('{MARK}')\n        return np.load(p)\n"
+        "    try: np.save(p, Honest.predict(self, x))\n    except OSError: pass\n"
+        "return Honest.predict(self, x)"
+    )
+    runner = runner_of(prepared)
+    runs = [runner.run(submission(prepared, code), "baseline", phase) for phase in ("dev", "test")]
+    assert [run.status for run in runs] == ["ok", "ok"]
+    assert runs[1].score == honest.score
+    assert all(MARK not in run.output for run in runs)
+    assert "names the path '/tmp/rain.npy'" in " ".join(runs[1].remarks)
 
 
 def test_the_clock_is_the_hosts(prepared: PreparedResearch) -> None:
