@@ -31,7 +31,7 @@ from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingType
 
 from agentbench_tasks.errors import ChangedDataError, PreparationError, TasksError
 from agentbench_tasks.manifest import Manifest, check_files, list_files, read_manifest
-from agentbench_tasks.prepare import default_root
+from agentbench_tasks.preparation import default_root
 from agentbench_tasks.research import Phase, ResearchTask
 from agentbench_tasks.research_raw import raw_files
 
@@ -261,7 +261,7 @@ def _verified(task: ResearchTask, target: Path, seed: int | None) -> PreparedRes
             f"{target} was prepared from another definition of {task.name} version {task.version};"
             " remove the folder, or raise the task's version"
         )
-    check_files(target, manifest)
+    check_files(target, manifest.files)
     stored = json.loads((target / "private" / "seed.json").read_text(encoding="utf-8"))["seed"]
     if seed is not None and stored != seed:
         raise PreparationError(f"{target} was prepared from another seed; remove the folder")

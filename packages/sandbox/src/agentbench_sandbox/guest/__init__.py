@@ -9,7 +9,20 @@ import marshal
 from functools import cache
 from importlib.resources import files
 
-MODULES = ("wire", "confine", "processes", "transfer", "command", "cells", "leader", "supervisor")
+MODULES = (
+    "wire",
+    "confine",
+    "processes",
+    "transfer",
+    "capture",
+    "deputy",
+    "command",
+    "cells",
+    "leader",
+    "tunnels",
+    "watchdog",
+    "supervisor",
+)
 BOOT = """\
 import os
 def take(n):
