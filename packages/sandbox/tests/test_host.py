@@ -340,3 +340,39 @@ def test_nothing_grows() -> None:
     for _ in range(20):
         open_sandbox("local").close()
     assert counts() == before
+
+
+def test_parents_of_nested_mounts_can_be_entered(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o755)
+    (data / "f").write_text("x")
+    targets = ("/deep/er/data", "/tmp/a/data", "/workspace/in/data", "/dev/shm/b/data")  # noqa: S108
+    with local.open_bubblewrap(
+        Request(mounts=tuple(Mount(data, target) for target in targets))
+    ) as sandbox:
+        for target in targets:
+            seen = sandbox.exec(["cat", f"{target}/f"], timeout_s=5)
+            assert seen.stdout == "x", (target, seen.stderr)
+        parents = [str(Path(target).parent) for target in targets]
+        modes = sandbox.exec(["stat", "-c", "%a", *parents, "/deep"], timeout_s=5)
+        assert set(modes.stdout.split()) == {"755"}
+
+
+@pytest.mark.parametrize("opener", ISOLATED[1:])
+@pytest.mark.parametrize("compiled", [True, False])
+def test_installed_packages_are_compiled_once_at_most(
+    opener: Opener, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "is_compiled", lambda: compiled)
+    code = "import sys, typer; print(sys.dont_write_bytecode, typer.__cached__)"
+    with opener(Request()) as sandbox:
+        said = [sandbox.exec(["python", "-v", "-c", code], timeout_s=60) for _ in range(2)]
+        writes, place = said[1].stdout.split()
+        assert writes == str(compiled)
+        if not compiled:
+            assert place.startswith(sandbox.path("/workspace")[:1])
+            assert ".pycache/" in place
+            assert "typer/__init__.py" in said[1].stderr
+            assert "wrote" in said[0].stderr
+            assert "wrote" not in said[1].stderr
+        assert sandbox.exec(["ls", "-A"], timeout_s=5).stdout == ""

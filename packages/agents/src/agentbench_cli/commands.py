@@ -42,6 +42,9 @@ def run(
     base_url: Annotated[
         str | None, typer.Option("--base-url", help="Address of the model's server.")
     ] = None,
+    window: Annotated[
+        int | None, typer.Option(min=256, help="Tokens that the model can read and write.")
+    ] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs per task: seeds 0..N-1.")] = 1,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Steps per run.")] = 15,
     wall: Annotated[float | None, typer.Option("--wall", min=1, help="Seconds per run.")] = None,
@@ -49,7 +52,9 @@ def run(
     cost: Annotated[float | None, typer.Option("--cost", min=0.0, help="Dollars per run.")] = None,
     feedback: Annotated[
         str | None,
-        typer.Option(help="What the agent learns: none, validity, public, public+private."),
+        typer.Option(
+            help="What the agent learns: none, validity, validation, public, public+private."
+        ),
     ] = None,
     sandbox: Annotated[
         str, typer.Option(help="auto, docker, local, or unsafe-local (no isolation).")
@@ -88,6 +93,7 @@ def run(
             agent_params=params,
             model=model,
             base_url=base_url,
+            window=window,
             seed=seed,
             budget=Budget(steps=steps, wall_s=wall, tokens=tokens, cost_usd=cost),
             feedback=feedback,
@@ -120,6 +126,65 @@ def resume(
 
 
 @app.command()
+def play(
+    task: Annotated[str, typer.Argument(help="Task.")],
+    *,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Steps.")] = 15,
+    feedback: Annotated[str | None, typer.Option(help="What you learn; see `run`.")] = None,
+    sandbox: Annotated[str, typer.Option(help="auto, docker, local, or unsafe-local.")] = "auto",
+    image: Annotated[str | None, typer.Option(help="Image of the docker sandbox.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Directory of prepared tasks.")] = None,
+    out: Out = Path("runs"),
+) -> None:
+    """Act in the environment yourself; the run is recorded as any other."""
+    from itertools import count
+
+    from agentbench_agents.budget import Budget
+    from agentbench_agents.campaign import Campaign
+    from agentbench_agents.run import RunSpec
+    from agentbench_cli.errors import fail
+    from agentbench_cli.show import print_results
+
+    specs = (
+        RunSpec(
+            task=task,
+            agent="agentbench_cli.play:Human",
+            seed=seed,
+            budget=Budget(steps=steps),
+            feedback=feedback,
+            sandbox=sandbox,
+            image=image,
+            data_root=None if data is None else str(data.resolve()),
+        )
+        for seed in count()
+    )
+    spec = next(s for s in specs if not (out / s.run_id).exists())
+    _prepare([spec])
+    campaign = Campaign(out)
+    results = campaign.execute(campaign.plan([spec]))
+    print_results(results, out, as_json=False)
+    if results[0].status == "infra":
+        fail(f"the run could not be carried out: {results[0].error}", 1)
+
+
+@app.command()
+def replay(
+    directory: Annotated[Path, typer.Argument(help="Directory of one run: OUT/RUN_ID.")],
+    *,
+    sandbox: Annotated[str | None, typer.Option(help="Another back end than the run's.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Take the actions of a run again and say whether the observations are the same."""
+    from agentbench_agents.replay import replay as take_again
+    from agentbench_cli.show import print_replay
+
+    done = take_again(directory, sandbox=sandbox)
+    print_replay(done, as_json=as_json)
+    if not done.same:
+        raise typer.Exit(1)
+
+
+@app.command()
 def report(
     directory: Annotated[Path, typer.Argument(help="Directory that `agentbench run` wrote.")],
     *,
@@ -147,7 +212,7 @@ def export(
     *,
     to: Annotated[Path, typer.Option("--to", help="JSON Lines file to write.")],
     format_: Annotated[
-        str, typer.Option("--format", "-f", help="messages (for training) or steps.")
+        str, typer.Option("--format", "-f", help="messages, rows (tokens) or atif (ATIF-v1.8).")
     ] = "messages",
     keep: Annotated[
         str,

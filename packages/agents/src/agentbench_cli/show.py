@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -14,10 +15,12 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from agentbench_agents.campaign import Watcher
+from agentbench_agents.output import printable, trim
 from agentbench_agents.run import RunResult, RunSpec
 
 if TYPE_CHECKING:
     from agentbench_agents.env import TaskEnv
+    from agentbench_agents.replay import Replay
     from agentbench_tasks import Grade, Task
 
 _COLOURS = {"scored": "green", "invalid": "yellow", "failed": "yellow", "infra": "red"}
@@ -158,6 +161,19 @@ def print_grade(grade: "Grade", *, as_json: bool) -> None:
     _console().print(", ".join(parts), markup=False, highlight=False)
 
 
+def print_replay(done: "Replay", *, as_json: bool) -> None:
+    """Print whether a replay went the same way, and where it did not."""
+    if as_json:
+        _print_json({"steps": done.steps, "differences": [asdict(d) for d in done.differences]})
+        return
+    console = _console()
+    for d in done.differences:
+        old, new = (printable(trim(repr(v), limit=300)) for v in (d.recorded, d.replayed))
+        console.print(f"step {d.step}: {d.field}: {old} became {new}", markup=False, soft_wrap=True)
+    how = "the same observations" if done.same else f"{len(done.differences)} differences"
+    console.print(f"{done.steps} actions were taken again: {how}")
+
+
 def print_tasks(tasks: "Sequence[Task]", *, as_json: bool) -> None:
     """Print the catalogue."""
     if as_json:
@@ -174,18 +190,21 @@ def print_tasks(tasks: "Sequence[Task]", *, as_json: bool) -> None:
 def print_agents(*, as_json: bool) -> None:
     """Print the agents with their parameters and defaults."""
     from agentbench_agents.agent import needs_model
-    from agentbench_agents.agents import agent_classes, find_agent
+    from agentbench_agents.agents import agent_classes, load_agent
 
     rows: list[dict[str, Any]] = []
     for name in sorted(agent_classes()):
-        agent = find_agent(name)
-        parameters = inspect.signature(type(agent)).parameters.values()
+        agent = load_agent(name)
+        parameters = list(inspect.signature(agent).parameters.values())
         rows.append(
             {
                 "name": name,
                 "needs_model": needs_model(agent),
-                "about": (inspect.getdoc(type(agent)) or "").split("\n")[0],
-                "parameters": {p.name: p.default for p in parameters},
+                "about": (inspect.getdoc(agent) or "").split("\n")[0],
+                "parameters": {
+                    p.name: None if p.default is p.empty else p.default for p in parameters
+                },
+                "required": [p.name for p in parameters if p.default is p.empty],
             }
         )
     if as_json:
@@ -195,7 +214,10 @@ def print_agents(*, as_json: bool) -> None:
     for title in ("agent", "model", "about", "parameters"):
         table.add_column(title)
     for row in rows:
-        shown = ", ".join(f"{k}={v!r}" for k, v in row["parameters"].items())
+        shown = ", ".join(
+            f"{k} (required)" if k in row["required"] else f"{k}={v!r}"
+            for k, v in row["parameters"].items()
+        )
         table.add_row(
             escape(row["name"]),
             "needed" if row["needs_model"] else "none",

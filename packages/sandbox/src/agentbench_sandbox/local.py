@@ -17,7 +17,7 @@ from agentbench_sandbox.channel import Channel, Header
 from agentbench_sandbox.control_group import ControlGroup
 from agentbench_sandbox.errors import CapabilityError, SandboxClosedError, SandboxUnavailableError
 from agentbench_sandbox.guest import cell_program, program
-from agentbench_sandbox.interpreter import search_path
+from agentbench_sandbox.interpreter import is_compiled, search_path
 from agentbench_sandbox.launch import launch
 from agentbench_sandbox.proxy import PORT, variables
 from agentbench_sandbox.request import Request
@@ -79,8 +79,11 @@ def environment(request: Request, workdir: str, tmp: str) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "TZ": "UTC",
         "PYTHONHASHSEED": "0",
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
+    if is_compiled():
+        env["PYTHONDONTWRITEBYTECODE"] = "1"
+    else:  # compile once in each sandbox; what is compiled beside its source is not looked for
+        env["PYTHONPYCACHEPREFIX"] = f"{tmp}/.pycache"
     if request.limits.cpus is not None:
         threads = str(max(1, int(request.limits.cpus)))
         env |= {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}

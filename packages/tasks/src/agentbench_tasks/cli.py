@@ -1,8 +1,10 @@
 """agentbench-tasks: list, show, prepare, lint, grade and scaffold tasks."""
 
+import dataclasses
 import json
 import re
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -15,7 +17,7 @@ from rich.table import Table
 
 from agentbench_scoring import InvalidSubmissionError, ScoringError, UndefinedMetricError
 from agentbench_tasks.catalogue import list_tasks, load_task
-from agentbench_tasks.describe import describe
+from agentbench_tasks.description import describe
 from agentbench_tasks.errors import TaskFileError, TasksError
 from agentbench_tasks.finding import MEANING
 from agentbench_tasks.task import Modality, Task
@@ -135,7 +137,7 @@ def prepare_command(
     as_json: Json = False,
 ) -> None:
     """Fetch, check, split and write tasks; a task that is there is verified."""
-    from agentbench_tasks.prepare import prepare
+    from agentbench_tasks.preparation import prepare
 
     for name in _some(tasks):
         done = prepare(load_task(name), root, raw=raw, synthetic=synthetic, seed=seed)
@@ -169,21 +171,16 @@ def lint_command(
 
 def _lint_one(task: Task, *, synthetic: bool, rows: int, root: Path | None) -> dict[str, Any]:
     from agentbench_tasks.lint import lint, lint_stand_in
-    from agentbench_tasks.prepare import prepare
+    from agentbench_tasks.preparation import prepare
 
-    if synthetic and task.stand_in:
-        report = lint_stand_in(task, rows=rows)
-        return {
-            "task": task.name,
-            "findings": [finding.model_dump() for finding in report.findings],
-            "graded": report.graded,
-            "perfect": report.perfect,
-            "sample": report.sample,
-            "learner": report.learner,
-            "learned": report.learned,
-        }
-    findings = lint(prepare(task, root))
-    return {"task": task.name, "findings": [f.model_dump() for f in findings], "graded": True}
+    start = time.perf_counter()
+    if synthetic:
+        report = dataclasses.asdict(lint_stand_in(task, rows=rows))
+        findings = report.pop("findings")
+    else:
+        findings, report = lint(prepare(task, root)), {"task": task.name, "graded": True}
+    seconds = round(time.perf_counter() - start, 2)
+    return {**report, "seconds": seconds, "findings": [f.model_dump() for f in findings]}
 
 
 def _print_lint(reports: list[dict[str, Any]]) -> None:
@@ -196,22 +193,24 @@ def _print_lint(reports: list[dict[str, Any]]) -> None:
             number(row.get("perfect")),
             number(row.get("sample")),
             number(row.get("learner")),
+            {True: "yes", False: "no", None: "-"}[row.get("learned")],
+            f"{row['seconds']:.1f}",
             "; ".join(sorted({f["code"] for f in row["findings"]})) or "clean",
         )
         for row in reports
     )
-    _print_table(("task", "answers", "sample", "learner", "findings"), rows)
+    _print_table(("task", "answers", "sample", "learner", "learnt", "s", "findings"), rows)
     for row in reports:
         for finding in row["findings"]:
             meaning = MEANING[finding["code"]]
             typer.echo(f"{row['task']}: {finding['severity']}: {meaning}: {finding['evidence']}")
     clean = sum(not row["findings"] for row in reports)
-    graded = [row for row in reports if row["graded"]]
-    learned = sum(bool(row.get("learned")) for row in reports)
-    typer.echo(
-        f"{clean} of {len(reports)} tasks clean; {len(graded)} graded (the metric is installed);"
-        f" a simple learner beats the sample on {learned}"
-    )
+    tried = [row["learned"] for row in reports if row.get("learned") is not None]
+    learnt = f"; a simple learner beats the sample on {sum(tried)} of {len(tried)}" if tried else ""
+    ungraded = sum(not row["graded"] for row in reports)
+    missing = f"; {ungraded} not graded: their metric is not installed" if ungraded else ""
+    seconds = sum(row["seconds"] for row in reports)
+    typer.echo(f"{clean} of {len(reports)} tasks clean in {seconds:.0f} s{missing}{learnt}")
 
 
 @app.command("grade")
@@ -224,8 +223,8 @@ def grade_command(
     as_json: Json = False,
 ) -> None:
     """Grade a submission file. Exit code 2 when it is invalid, 3 when undefined."""
-    from agentbench_tasks.grade import grade
-    from agentbench_tasks.prepare import prepare
+    from agentbench_tasks.grading import grade
+    from agentbench_tasks.preparation import prepare
 
     result = grade(prepare(load_task(task), root), submission, part=part)
     if as_json:
@@ -256,7 +255,7 @@ def new(
     """Make a task from a CSV file: guess id, target and metric, ask, write, lint."""
     from agentbench_tasks.lint import lint
     from agentbench_tasks.new import guess, write_task
-    from agentbench_tasks.prepare import prepare
+    from agentbench_tasks.preparation import prepare
 
     found = guess(csv, name=name, target=target, id_column=id_column, metric=metric)
     typer.echo(f"id {found.id_column or 'row number'}, target {found.target}, {found.metric}")

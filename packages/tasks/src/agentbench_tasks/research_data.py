@@ -26,7 +26,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
 from agentbench_tasks.errors import ChangedDataError, PreparationError, SourceError
-from agentbench_tasks.prepare import default_root
+from agentbench_tasks.preparation import default_root
 from agentbench_tasks.research import Phase, ResearchTask
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
