@@ -1,15 +1,18 @@
 """What runs the agent's programs is the agent's equal: it can be stopped, killed, not steered."""
 
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from agentbench_sandbox import CapabilityError, Request, Sandbox, open_sandbox
+from agentbench_sandbox import CapabilityError, Request, Sandbox, SandboxFileError, open_sandbox
 from agentbench_sandbox.docker import open_docker
 from agentbench_sandbox.testing import TESTING_LIMITS
 
+A_MINUTE = {"timeout_s": 60}
 EVERYONE = """\
 import os, resource, signal
 for name in os.listdir("/proc"):
@@ -94,6 +97,22 @@ def test_killed_starter_does_not_lose_the_command(private: Sandbox) -> None:
     script = "kill -KILL -1; sleep 0.3; echo said; exit 3"
     result = private.exec(["sh", "-c", script], timeout_s=20)
     assert (result.exit_code, result.stdout, result.signal) == (3, "said\n", None)
+
+
+def test_transfers_under_fire_fail_cleanly(private: Sandbox) -> None:
+    """Something inside kills all it can, again and again, while files go in."""
+    script = "i=0; while [ $i -lt 150 ]; do kill -KILL -1; sleep 0.02; i=$((i+1)); done; echo over"
+    fire = threading.Thread(target=private.exec, args=(["sh", "-c", script],), kwargs=A_MINUTE)
+    fire.start()
+    data = bytes(3 << 20)
+    while fire.is_alive():
+        started = time.monotonic()
+        with suppress(SandboxFileError):
+            private.write_file("target", data)
+        assert time.monotonic() - started < 20
+    fire.join()
+    private.write_file("target", data)
+    assert private.read_file("target") == data
 
 
 def test_usage_is_of_one_command_only(supervised: Sandbox) -> None:

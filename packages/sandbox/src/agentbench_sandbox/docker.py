@@ -141,7 +141,7 @@ def start(api: Any, container: str, config: Header) -> Channel:  # noqa: ANN401
     channel = Channel(end, docker=True, keep=attached)
     try:
         api.start(container)
-        channel.start(program(same_interpreter=False), config)
+        channel.start(program(), config)
     except SandboxClosedError as error:
         raise ImageError(f"the supervisor did not start: {error.reason}") from None
     except BaseException:

@@ -120,22 +120,23 @@ def send_in_parts(link: Link, header: Header, body: bytes) -> None:
 def do_transfer(
     deputy: Deputy | None, link: Link, request: Header, body: bytes, setting: Setting
 ) -> Deputy | None:
-    """Let a deputy do a transfer, which it reports itself; return the deputy that is left."""
-    end = {"id": request["id"], "op": "end", "error": "os"}
+    """Let a deputy do a transfer, which it reports itself; return the deputy that is left.
+
+    Raises `EOFError` when it dies at it: the stream may have ended within a frame, and only the
+    end of this leader says so.
+    """
     for _ in range(ATTEMPTS):
         deputy = deputy or appoint(link, setting)
         if deputy is None:
-            link.send({**end, "errno": 11, "message": "process limit reached"})
-            return None
+            break
         if deputy.hand_over(request, body):
             answer = deputy.answer(setting.wakeup)
-            if answer is not None and answer[0] == 0:
-                return deputy
             if answer is None:
-                break
+                raise EOFError
+            if answer[0] == 0:
+                return deputy
         deputy.dismiss()
         deputy = None
-    if deputy is not None:
-        deputy.dismiss()
-    link.send({**end, "errno": 5, "message": "the transfer was ended"})
+    reason = {"error": "os", "errno": 11, "message": "no process can be made for the transfer"}
+    link.send({"id": request["id"], "op": "end", **reason})
     return None

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 SPARE_LEADERS = 4
 LONGEST_WAIT_S = 3600.0
+OLDEST = (3, 9)
 
 
 class Leader:
@@ -299,6 +300,11 @@ def main() -> None:
     stay_private()
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     config, _ = Link(0).receive()
+    if sys.version_info < OLDEST:
+        version = ".".join(str(part) for part in sys.version_info[:3])
+        message = f"python3 inside is version {version}; 3.9 or newer is needed"
+        write_all(1, pack({"op": "failed", "message": message}))
+        os._exit(1)
     try:
         for path in config.get("shared", ()):
             os.chmod(path, 0o1777)  # noqa: S103 - Docker gives a tmpfs the mode of the directory below it
