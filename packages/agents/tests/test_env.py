@@ -361,9 +361,14 @@ def test_steps_are_recorded_whole(tmp_path: Path, data: Path) -> None:
         env.step(ExecuteCode(code="print('the code')").to_text())
     events = list(read_trajectory(tmp_path / "t.jsonl"))
     kinds = [e["type"] for e in events]
-    assert kinds == ["observation", "action", "score", "observation"]
-    assert events[1]["params"] == {"code": "print('the code')"}
-    assert {"reward", "text", "status", "wall_s"} <= set(events[3])
+    assert kinds == ["note", "observation", "action", "score", "observation"]
+    assert [e["parent"] for e in events] == [None, 1, 2, 3, 4]
+    assert [t["function"]["name"] for t in events[0]["actions"]][:2] == [
+        "request_info",
+        "validate_code",
+    ]
+    assert events[2]["params"] == {"code": "print('the code')"}
+    assert {"reward", "text", "status", "wall_s"} <= set(events[4])
     assert (tmp_path / "submissions" / "1.csv").read_bytes() == box.submission
 
 

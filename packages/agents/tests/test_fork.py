@@ -294,10 +294,10 @@ def test_a_branch_is_a_path_in_the_trajectory(data: Path, tmp_path: Path) -> Non
         grandchild.step("nonsense")
     events = list(read_trajectory(tmp_path / "t.jsonl"))
     kinds = {e["id"]: e["type"][0] for e in events}
-    assert "".join(kinds.values()) == "oasoasonaoao"
-    assert [e["parent"] for e in events] == [None, 1, 2, 3, 4, 5, 6, None, 4, 9, 7, 11]
-    assert path_to_root(events, 10) == [1, 2, 3, 4, 9, 10]
-    assert path_to_root(events, 12) == [1, 2, 3, 4, 5, 6, 7, 11, 12]
+    assert "".join(kinds.values()) == "noasoasonaoao"
+    assert [e["parent"] for e in events] == [None, 1, 2, 3, 4, 5, 6, 7, None, 5, 10, 8, 12]
+    assert path_to_root(events, 11) == [1, 2, 3, 4, 5, 10, 11]
+    assert path_to_root(events, 13) == [1, 2, 3, 4, 5, 6, 7, 8, 12, 13]
 
 
 OPERATIONS = st.lists(

@@ -17,6 +17,7 @@ from agentbench_agents.actions import (
     ActionError,
     parse_action,
     signature,
+    tool_manifest,
 )
 from agentbench_agents.budget import Budget, Spend
 from agentbench_agents.episode import Episode, Outcome, check_feedback
@@ -130,6 +131,7 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         self._files: RunFiles | None = None
         self._episode: Episode | None = None
         self.branch = Branch(self.trajectory)
+        self._root: int | None = None
         self._siblings: list[TaskEnv] | None = None
         self._forks: list[TaskEnv] = []
         self._acting = threading.Lock()
@@ -200,7 +202,9 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         super().reset(seed=seed, options=options)
         self._end_episode()
         self.spend = Spend(budget=self.budget)
-        self.branch = Branch(self.trajectory)
+        if self._root is None:
+            self._root = self.trajectory.append("note", {"actions": tool_manifest(self.actions)})
+        self.branch = Branch(self.trajectory, last=self._root)
         opener = SandboxOpener(
             task=self.task,
             backend=self.backend,

@@ -14,13 +14,13 @@ _READABLE = 10_000
 
 def record_action(branch: Branch, step: int, action: Action | str) -> None:
     """Write what the agent did: an action, or the text that is none."""
+    said = branch.trajectory.last_message
+    data: dict[str, Any] = {"step": step} if said is None else {"step": step, "message": said}
     if isinstance(action, str):
-        branch.append("action", {"step": step, "text": action[:_READABLE]})
+        branch.append("action", {**data, "text": action[:_READABLE]})
         return
-    branch.append(
-        "action",
-        {"step": step, "action": action.name, "params": action.model_dump(mode="json")},
-    )
+    params = action.model_dump(mode="json")
+    branch.append("action", {**data, "action": action.name, "params": params})
 
 
 def record_outcome(

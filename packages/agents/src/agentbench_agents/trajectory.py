@@ -4,9 +4,10 @@ Every event has `id` (1, 2, …), `parent` (the event it follows, or null), `typ
 (`message | action | observation | score | note`) and `t` (seconds since the start). A message is
 stored once: a conversation is the path from its last message to the root, so that the branches of
 a search share what they have in common. So are the actions, scores and observations of an episode:
-the first observation has no parent, and where an environment was forked the path divides. Secrets
-are blanked out. A line is written with one system call; `kill -9` loses at most the line being
-written.
+they begin at a note that lists the actions, and where an environment was forked the path divides.
+`message` of an action names the message that its thread had come to, so that what a model said can
+be joined with what it earned. Secrets are blanked out. A line is written with one system call;
+`kill -9` loses at most the line being written.
 """
 
 import hashlib
@@ -42,12 +43,18 @@ class Trajectory:
         self._next = 1
         self._start = time.monotonic()
         self._messages: dict[bytes, int] = {}
+        self._said = threading.local()
         self._fd: int | None = None
         if path is not None:
             try:
                 self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
             except OSError as error:
                 raise RunDirectoryError(f"cannot create {path}: {error.strerror}") from error
+
+    @property
+    def last_message(self) -> int | None:
+        """Id of the message that this thread came to last, in writing or again; None if none."""
+        return getattr(self._said, "id", None)
 
     def append(
         self, type_: EventType, data: Mapping[str, _Json], *, parent: int | None = None
@@ -60,28 +67,31 @@ class Trajectory:
         self,
         messages: Sequence[Mapping[str, _Json]],
         *,
-        parent: int | None = None,
         data: Mapping[str, _Json] | None = None,
+        parent: int | None = None,
     ) -> int | None:
         """Write the messages of a conversation that are not on record yet.
 
         Args:
             messages: The conversation, oldest first.
-            parent: Id of the message that the first one follows; by default it begins there.
-            data: What else to say of the last message (usage, seconds).
+            data: What else to say of the last message (usage, seconds). It was said just now, so
+                it is an event of its own also where the same words are on record.
+            parent: The message that the first one follows; by default it begins a conversation.
 
         Returns:
-            The id of the last message; `parent` if there is none.
+            The id of the last message, `parent` for an empty conversation.
         """
         with self._lock:
             for i, message in enumerate(messages):
                 key = _digest(parent, message)
-                known = self._messages.get(key)
+                extra = data if data and i == len(messages) - 1 else None
+                known = self._messages.get(key) if extra is None else None
                 if known is None:
-                    extra = data if data and i == len(messages) - 1 else dict[str, Any]()
-                    known = self._append("message", {**message, **extra}, parent)
+                    known = self._append("message", {**message, **(extra or {})}, parent)
                     self._messages[key] = known
                 parent = known
+        if parent is not None:
+            self._said.id = parent
         return parent
 
     def _append(self, type_: str, data: Mapping[str, _Json], parent: int | None) -> int:

@@ -147,7 +147,7 @@ def export(
     *,
     to: Annotated[Path, typer.Option("--to", help="JSON Lines file to write.")],
     format_: Annotated[
-        str, typer.Option("--format", "-f", help="messages (for training) or steps.")
+        str, typer.Option("--format", "-f", help="messages, rows (tokens) or atif (ATIF-v1.8).")
     ] = "messages",
     keep: Annotated[
         str,
