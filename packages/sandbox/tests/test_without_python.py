@@ -140,6 +140,18 @@ def test_killer_and_stopper_do_not_reach_the_anchor(busybox_image: str) -> None:
         assert sandbox.exec(["echo", "alive"], timeout_s=10).stdout == "alive\n"
 
 
+def test_limits_hold_without_python(image_without_python: str) -> None:
+    with open_sandbox("docker", image=image_without_python, limits=TESTING_LIMITS) as sandbox:
+        hog = sandbox.exec(["tail", "/dev/zero"], timeout_s=60)
+        assert (hog.oom_killed, hog.signal) == (True, 9)
+        many = "i=0; while [ $i -lt 300 ]; do sleep 2 & i=$((i+1)); done; wait"
+        crowd = sandbox.exec(["sh", "-c", many], timeout_s=20)
+        assert crowd.pids_limit_hit
+        assert sandbox.exec(["sleep", "60"], timeout_s=0.2).background == 0
+        after = sandbox.exec(["echo", "alive"], timeout_s=10)
+        assert (after.stdout, after.pids_limit_hit, after.oom_killed) == ("alive\n", False, False)
+
+
 def test_a_time_out_ends_what_earlier_commands_left(busybox_image: str) -> None:
     with open_sandbox("docker", image=busybox_image, limits=TESTING_LIMITS) as sandbox:
         left = sandbox.exec(["sh", "-c", "trap '' TERM; sleep 4000 & exit 0"], timeout_s=5)
