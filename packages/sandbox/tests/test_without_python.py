@@ -144,7 +144,7 @@ def test_limits_hold_without_python(image_without_python: str) -> None:
     with open_sandbox("docker", image=image_without_python, limits=TESTING_LIMITS) as sandbox:
         hog = sandbox.exec(["tail", "/dev/zero"], timeout_s=60)
         assert (hog.oom_killed, hog.signal) == (True, 9)
-        many = "i=0; while [ $i -lt 300 ]; do sleep 2 & i=$((i+1)); done; wait"
+        many = "i=0; while [ $i -lt 300 ]; do sleep 50 & i=$((i+1)); done; wait"
         crowd = sandbox.exec(["sh", "-c", many], timeout_s=20)
         assert crowd.pids_limit_hit
         assert sandbox.exec(["sleep", "60"], timeout_s=0.2).background == 0
