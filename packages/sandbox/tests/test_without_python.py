@@ -125,6 +125,11 @@ def test_what_is_lost_is_refused(
         open_sandbox("docker", image=image_without_python, limits=limits, hide=hide)
 
 
+def test_root_is_refused(image_without_python: str) -> None:
+    with pytest.raises(CapabilityError, match="no python3"):
+        open_sandbox("docker", image=image_without_python, root=True)
+
+
 def test_without_a_shell_nothing_can_run(image_without_anything: str) -> None:
     with pytest.raises(ImageError, match="neither python3 nor sh"):
         open_sandbox("docker", image=image_without_anything)

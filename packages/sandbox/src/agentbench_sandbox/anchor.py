@@ -35,7 +35,7 @@ number() {{
 }}
 while read -r word; do
   case $word in
-    TERM | KILL) kill -$word -1 2>/dev/null ;;
+    TERM | KILL) kill -$word -1 2>/dev/null; kill -CONT -1 2>/dev/null ;;
   esac
   set -- /proc/[0-9]*
   others=$(($# - {OWN_PROCESSES}))

@@ -75,6 +75,8 @@ def host_config(
         "/tmp": options.format(limits.tmp_mib),  # noqa: S108 - a path inside
         request.workdir: options.format(limits.disk_mib),
     }
+    if request.root:  # world-writable in most images, and no limit but the host's disk
+        tmpfs["/var/tmp"] = options.format(limits.tmp_mib)  # noqa: S108
     tmpfs |= {path: "ro,size=4k,mode=0555" for path, directory in covered.items() if directory}
     mounts = [
         Mount(mount.target, str(mount.source), type="bind", read_only=mount.read_only)
@@ -101,7 +103,7 @@ def host_config(
         nano_cpus=None if limits.cpus is None else ceil(limits.cpus * 1e9),
         network_mode="bridge" if limits.network is True else "none",
         pids_limit=limits.pids + SUPERVISOR_PIDS,
-        read_only=True,
+        read_only=not request.root,
         runtime=request.runtime,
         security_opt=["no-new-privileges"],
         shm_size=f"{limits.shm_mib}m",

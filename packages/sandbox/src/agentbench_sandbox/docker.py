@@ -10,6 +10,7 @@ import base64
 import socket
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from agentbench_sandbox import docker_exec, seccomp
@@ -35,7 +36,10 @@ from agentbench_sandbox.request import Request
 from agentbench_sandbox.sandbox import Capabilities, Sandbox
 from agentbench_sandbox.supervised import SupervisedSandbox
 
-CAPABILITIES = Capabilities(network="open", gpus=True, cpus="fraction")
+CAPABILITIES = Capabilities(network="open", gpus=True, cpus="fraction", users=True)
+OF_THE_SUPERVISOR = ("SETUID", "SETGID", "KILL")
+OF_ROOT = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID")
+"""What `root=True` adds: enough to change what files of the image say and whose they are."""
 
 
 def open_docker(request: Request, *, devices: ListDevices = list_devices) -> Sandbox:
@@ -96,7 +100,7 @@ def _open(api: Any, request: Request, devices: ListDevices) -> SupervisedSandbox
         config = host_config(
             api,
             request,
-            capabilities=("SETUID", "SETGID", "KILL"),
+            capabilities=OF_THE_SUPERVISOR + (OF_ROOT if request.root else ()),
             gpus=leased.uuids,
             hidden=hidden,
         )
@@ -114,7 +118,7 @@ def _open(api: Any, request: Request, devices: ListDevices) -> SupervisedSandbox
         channel,
         request,
         backend="docker",
-        capabilities=CAPABILITIES,
+        capabilities=replace(CAPABILITIES, read_only_root=not request.root),
         description={
             "image": tag,
             "image_digest": image["Id"],
@@ -137,7 +141,7 @@ def start(api: Any, container: str, config: Header) -> Channel:  # noqa: ANN401
     channel = Channel(end, docker=True, keep=attached)
     try:
         api.start(container)
-        channel.start(program(same_interpreter=False), config)
+        channel.start(program(), config)
     except SandboxClosedError as error:
         raise ImageError(f"the supervisor did not start: {error.reason}") from None
     except BaseException:
@@ -151,6 +155,7 @@ def configuration(request: Request, image: dict[str, Any], uid: int) -> Header:
     limits = request.limits
     return {
         "uid": uid,
+        "root": request.root,
         "proxy_port": PORT if isinstance(limits.network, tuple) else None,
         "env": environment(request, image),
         "workdir": request.workdir,

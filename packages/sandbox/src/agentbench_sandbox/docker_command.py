@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from agentbench_sandbox.anchor import Anchor, Count, Demultiplexer, end_everything
 from agentbench_sandbox.errors import SandboxClosedError
-from agentbench_sandbox.guest.command import Capture
+from agentbench_sandbox.guest.capture import Capture
 from agentbench_sandbox.request import Limits
 from agentbench_sandbox.result import ExecResult, joined
 from agentbench_sandbox.sandbox import OnOutput

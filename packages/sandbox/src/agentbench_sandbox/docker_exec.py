@@ -69,6 +69,8 @@ def open_plain(request: Request, *, devices: ListDevices = list_devices) -> "Pla
         raise CapabilityError(f"{tag} has no python3, which a network allow-list needs")
     if request.hide:
         raise CapabilityError(f"{tag} has no python3, and hide is about what Python imports")
+    if request.root:
+        raise CapabilityError(f"{tag} has no python3, which commands as root need")
     api = connect()
     try:
         return _open(api, tag, request, devices)
@@ -220,6 +222,7 @@ class PlainSandbox:
         stdin: bytes = b"",
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
+        user: str | None = None,
         check: bool = False,
         on_output: OnOutput | None = None,
         cancel: threading.Event | None = None,
@@ -234,6 +237,10 @@ class PlainSandbox:
             ExecTimeoutError, ExecFailedError: With `check=True`.
             SandboxClosedError: The sandbox was closed or died.
         """
+        if user is not None:
+            raise CapabilityError(
+                f"commands in a sandbox without Python run as its one user, not as {user!r}"
+            )
         check_argv(argv, env)
         check_timeout(timeout_s)
         if any(len(text.encode("utf-8", "surrogateescape")) >= LONGEST_ARGUMENT for text in argv):

@@ -126,6 +126,8 @@ def refuse_what_no_local_back_end_can(request: Request) -> None:
     """Raise `CapabilityError` for what needs Docker."""
     if request.image is not None:
         raise CapabilityError(f"a local sandbox has no image, but {request.image!r} was asked for")
+    if request.root:
+        raise CapabilityError("a local sandbox has no root; use the Docker back end")
     if request.runtime is not None:
         raise CapabilityError(f"a local sandbox has no OCI runtime such as {request.runtime!r}")
     if request.limits.gpus:
@@ -161,7 +163,7 @@ def open_bubblewrap(request: Request) -> SupervisedSandbox:
     config |= plan.config
     config["rlimits"]["RLIMIT_NPROC"] = request.limits.pids
     try:
-        channel = launch(plan.argv, plan.data, program(same_interpreter=True), config)
+        channel = launch(plan.argv, plan.data, program(), config)
     except SandboxClosedError as error:
         raise SandboxUnavailableError(f"bubblewrap does not work here: {error}") from None
     return finish(channel, request, "bubblewrap", bubblewrap.CAPABILITIES, request.workdir)
@@ -281,7 +283,7 @@ def start_without_mounts(
 
     argv = [sys.executable, "-I", "-S", "-c", BOOT]
     try:
-        channel = launch(argv, {}, program(same_interpreter=True), config)
+        channel = launch(argv, {}, program(), config)
     except SandboxClosedError as error:
         shutil.rmtree(root, ignore_errors=True)
         if group is not None:

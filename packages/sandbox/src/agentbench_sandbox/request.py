@@ -99,6 +99,7 @@ class Request:
     workdir: str = "/workspace"
     unsafe: bool = False
     runtime: str | None = None
+    root: bool = False
 
     def __post_init__(self) -> None:
         for name, value in self.env.items():

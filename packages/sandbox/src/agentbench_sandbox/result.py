@@ -76,9 +76,8 @@ class ExecResult:
         return self
 
 
-def joined(head: bytes, tail: bytes, total: int) -> bytes:
+def joined(head: bytes | memoryview, tail: bytes | memoryview, total: int) -> bytes:
     """Return what was kept of `total` bytes of output, with a line where something is missing."""
     left_out = total - len(head) - len(tail)
-    if left_out == 0:
-        return head + tail
-    return head + f"\n[... {left_out} bytes left out ...]\n".encode() + tail
+    mark = f"\n[... {left_out} bytes left out ...]\n".encode() if left_out else b""
+    return b"".join((head, mark, tail))

@@ -44,6 +44,8 @@ class Capabilities:
         concurrent: Commands run at the same time, and one that times out ends alone. Otherwise
             they run one after another, and a time-out ends all that runs in the sandbox.
         usage: `cpu_s` and `peak_memory_mib` are measured; otherwise they are 0.
+        users: Commands can run as other users than the agent (`exec(user=...)`); as root too where
+            the sandbox was opened with `root=True`.
         ends_with_host: A killed host process leaves nothing behind.
     """
 
@@ -68,6 +70,7 @@ class Capabilities:
     fork: bool = True
     concurrent: bool = True
     usage: bool = True
+    users: bool = False
     ends_with_host: bool = True
 
 
@@ -115,6 +118,7 @@ class Sandbox(Protocol):
         stdin: bytes = b"",
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
+        user: str | None = None,
         check: bool = False,
         on_output: OnOutput | None = None,
         cancel: threading.Event | None = None,
@@ -175,6 +179,7 @@ def open_sandbox(
     workdir: str = "/workspace",
     unsafe: bool = False,
     runtime: str | None = None,
+    root: bool = False,
 ) -> Sandbox:
     """Open a sandbox; use it as a context manager.
 
@@ -191,6 +196,10 @@ def open_sandbox(
         workdir: The writable working directory inside.
         unsafe: Run without isolation, in the local back end only, and only where this is asked for.
         runtime: Docker's OCI runtime ("runsc" for gVisor, "kata"); its default otherwise.
+        root: Let the caller run commands as root inside a container (`exec(user="root")`), to add
+            users or packages for instance. Its root file system is then writable, and root has
+            the capabilities CHOWN, DAC_OVERRIDE, FOWNER and FSETID beside those of the supervisor;
+            what root runs can end the sandbox. The agent stays what it was.
 
     Raises:
         SandboxUnavailableError: Nothing here can run it; the message says what to install.
@@ -206,6 +215,7 @@ def open_sandbox(
         workdir=workdir,
         unsafe=unsafe,
         runtime=runtime,
+        root=root,
     )
     if backend == "auto":
         return _open_auto(request)
