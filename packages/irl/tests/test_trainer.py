@@ -113,6 +113,38 @@ def test_layout_changes_nothing(
         assert found[f"eval_{name}"] == pytest.approx(expected[f"eval_{name}"], rel=1e-5), name
 
 
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {"packing": True, "max_length": 64},
+        {"packing": True, "max_length": 200, "padding_free": True},
+        {"padding_free": True},
+        {"pad_to_multiple_of": 16},
+        {"per_device_train_batch_size": 3, "gradient_accumulation_steps": 3},
+    ],
+    ids="-".join,
+)
+def test_layout_changes_no_gradient(
+    tmp_path: Path, chats: list[dict[str, Any]], layout: dict[str, Any]
+) -> None:
+    """One plain step of gradient descent over all examples."""
+    examples = [*chats[:7], {"text": "a plain text"}, {"text": "stopped", "truncated": True}]
+    options: dict[str, Any] = {
+        "terminal_value": 0.3,
+        "discount": 0.9,
+        "max_steps": 1,
+        "max_grad_norm": 0.0,
+        "per_device_train_batch_size": len(examples),
+    }
+    runs = [trainer(tmp_path, examples, **(options | other)) for other in ({}, layout)]
+    start = weights(runs[0])
+    for run in runs:
+        run.train()
+    steps = [weights(run) - start for run in runs]
+    assert steps[0].norm() > 1e-3
+    assert (steps[1] - steps[0]).norm() < 1e-5 * steps[0].norm()
+
+
 def ignorant_models() -> list[nn.Module]:
     """Return models that do not look at position ids, or not to keep texts apart."""
     from transformers import BloomConfig, BloomForCausalLM, MambaConfig, MambaForCausalLM

@@ -19,7 +19,7 @@ from scipy import stats
 from scipy.spatial.distance import directed_hausdorff
 from sklearn import metrics as sk
 
-from agentbench_scoring import get_metric
+from agentbench_scoring import InvalidInputError, get_metric
 
 N = 300
 Case = tuple[Any, Any, dict[str, Any], float]
@@ -371,3 +371,27 @@ def test_ranks_of_long_columns_are_those_of_scipy(name: str) -> None:
     before = values.copy()
     np.testing.assert_array_equal(ranks(values), stats.rankdata(values))
     np.testing.assert_array_equal(values, before)
+
+
+@pytest.mark.parametrize("spread", [4, 40], ids=["many hits", "few hits"])
+def test_map_of_long_texts_is_that_of_lists(spread: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from agentbench_scoring.metrics import compiled, ranking
+
+    monkeypatch.setattr(ranking, "kernels", lambda _size: compiled)  # whatever the size
+    rng = np.random.default_rng(spread)
+    blanks = [" ", "  ", "\t", "\x1c", "\r "]
+    draw = lambda low, high: [  # noqa: E731 (called twice)
+        "".join(
+            f"{rng.choice(blanks)}w{word}"
+            for word in rng.integers(0, spread, rng.integers(low, high))
+        )
+        for _ in range(300)
+    ]
+    true, pred = draw(1, 6), draw(0, 15)
+    lists = ([text.split() for text in side] for side in (true, pred))
+    expected = get_metric("map_at_k")(*lists, k=7)
+    assert get_metric("map_at_k")(true, pred, k=7) == pytest.approx(expected, abs=1e-12)
+    with pytest.raises(InvalidInputError, match="row 2 has no relevant item"):
+        get_metric("map_at_k")(["a", "b", " "], ["a", "b", "c"], k=7)
+    for odd in ("é", "a\nb"):
+        assert get_metric("map_at_k")([odd], [odd], k=7) == 1

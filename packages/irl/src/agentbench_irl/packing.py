@@ -6,12 +6,26 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from agentbench_irl.data import Sample
 from agentbench_irl.errors import UnsupportedModelError
 
 _PROBE_TOKENS = 16
 _APART = 0.1  # rounding leaves about 1e-6 in float32 and 0.02 in bfloat16; no separation, 0.3 to 1
+
+
+class Rows(Dataset[tuple[Sample, ...]]):
+    """The texts of each row of a batch."""
+
+    def __init__(self, groups: Sequence[tuple[Sample, ...]]) -> None:
+        self.groups = groups
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __getitem__(self, index: int) -> tuple[Sample, ...]:
+        return self.groups[index]
 
 
 def pack(samples: Sequence[Sample], capacity: int) -> list[tuple[Sample, ...]]:

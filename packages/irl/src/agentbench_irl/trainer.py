@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -24,12 +23,12 @@ from agentbench_irl import card
 from agentbench_irl.baselines import dft_loss, gem_loss, mle_loss
 from agentbench_irl.collator import Collator
 from agentbench_irl.config import IQLearnConfig
-from agentbench_irl.data import DataSize, Sample, make_samples
+from agentbench_irl.data import DataSize, make_samples
 from agentbench_irl.errors import ConfigError
 from agentbench_irl.kernels.backend import BackendName
 from agentbench_irl.linear import linear_iqlearn_loss
 from agentbench_irl.losses import SUMS, IQLearnMetrics, IQLearnOutput, iqlearn_loss
-from agentbench_irl.packing import check_packing, pack
+from agentbench_irl.packing import Rows, check_packing, pack
 from agentbench_irl.pretrained import (
     check_model,
     is_peft,
@@ -45,19 +44,6 @@ logger = logging.getLogger(__name__)
 
 Examples = Iterable[Mapping[str, Any]]
 _CARD_METRICS = ("loss", "nll", "td", "reward_mean", "reward_std", "accuracy")
-
-
-class Rows(Dataset[tuple[Sample, ...]]):
-    """The texts of each row of a batch."""
-
-    def __init__(self, groups: Sequence[tuple[Sample, ...]]) -> None:
-        self.groups = groups
-
-    def __len__(self) -> int:
-        return len(self.groups)
-
-    def __getitem__(self, index: int) -> tuple[Sample, ...]:
-        return self.groups[index]
 
 
 class IQLearnTrainer(Trainer):

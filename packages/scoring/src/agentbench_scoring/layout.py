@@ -106,13 +106,17 @@ def _cell_reader(kind: Kind) -> Callable[[Any], Any] | None:
     if kind in _WIDTHS:
         return lambda cell: _boxes(cell, kind)
     readers: dict[Kind, Callable[[Any], Any]] = {
-        "tokens": _words,
+        "tokens": _text_or_list,
         "integers": lambda cell: [int(word) for word in _words(cell)],
         "rles": _masks,
         "text": str,
         "rle": str,
     }
     return readers.get(kind)
+
+
+def _text_or_list(cell: object) -> str | list[str]:
+    return cast("list[str]", cell) if isinstance(cell, list) else str(cell)
 
 
 def _words(cell: object) -> list[str]:

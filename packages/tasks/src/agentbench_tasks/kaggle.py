@@ -2,8 +2,10 @@
 
 import csv
 import io
+import math
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -86,15 +88,16 @@ def read_board(path: Path) -> list[float]:
 
 
 def _scores(content: bytes) -> list[float]:
-    """The column `Score` of the CSV file, zipped or not, that Kaggle sends."""
-    if zipfile.is_zipfile(io.BytesIO(content)):
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            content = archive.read(archive.namelist()[0])
-    rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig", "replace")))
+    """The column `Score` of the CSV file, zipped or not, that Kaggle sends; empty if it is none."""
     try:
-        return [float(row["Score"]) for row in rows if row["Score"]]
-    except (KeyError, TypeError, ValueError):
+        if zipfile.is_zipfile(io.BytesIO(content)):
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                content = archive.read(archive.namelist()[0])
+        rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig", "replace")))
+        scores = [float(row["Score"]) for row in rows if row["Score"]]
+    except (LookupError, TypeError, ValueError, csv.Error, zipfile.BadZipFile, zlib.error):
         return []
+    return [score for score in scores if math.isfinite(score)]
 
 
 def _client(module: str) -> Any:  # noqa: ANN401 - an untyped library

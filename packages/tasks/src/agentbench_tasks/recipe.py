@@ -32,10 +32,11 @@ class UrlSource(Record):
 
 
 class HuggingFaceSource(Record):
-    """Files of a Hugging Face data set repository."""
+    """Files of a Hugging Face repository; a name with `*` is a pattern."""
 
     provider: Literal["huggingface"]
     repository: str
+    repository_type: Literal["dataset", "model"] = "dataset"
     files: tuple[str, ...]
     revision: str = "main"
     sha256: dict[str, str] = Field(default_factory=dict[str, str])

@@ -72,6 +72,27 @@ def fetch(task: Task, scratch: Path, *, home: Path, raw: Path | None = None) -> 
     return scratch
 
 
+def fetch_source(source: Source, home: Path) -> Path:
+    """Fetch what one source gives, and return the folder that holds it.
+
+    Args:
+        source: Any source but an embedded one.
+        home: Downloads are kept in `home/raw` and reused.
+
+    Raises:
+        SourceError: The files cannot be had.
+        CredentialsError: The data host refuses this user.
+        ChangedDataError: A file differs from its recorded checksum.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    store = _store(source, home / "made", home)
+    if not store.is_dir():
+        raise SourceError(f"the folder of raw files {store} does not exist")
+    _unchanged(store)
+    _verify(store, source.sha256)
+    return store
+
+
 def _store(source: Source, scratch: Path, home: Path) -> Path:
     """The folder that holds what the source gives, fetched if it must be."""
     store = home / "raw"
@@ -147,19 +168,28 @@ def _hugging_face(source: HuggingFaceSource, store: Path) -> None:
         raise MissingExtraError(
             "fetching from Hugging Face: pip install 'agentbench-tasks[huggingface]'"
         ) from None
+    page = f"https://huggingface.co/{'datasets/' if source.repository_type == 'dataset' else ''}"
     for name in source.files:
-        if (store / name).is_file():
+        if (store / name).is_file() or ("*" in name and any(store.glob(name))):
             continue
         try:
-            hub.hf_hub_download(
+            hub.snapshot_download(
                 source.repository,
-                name,
-                repo_type="dataset",
+                repo_type=source.repository_type,
                 revision=source.revision,
+                allow_patterns=[name],
                 local_dir=str(store),
             )
+        except (hub.errors.GatedRepoError, hub.errors.RepositoryNotFoundError) as error:
+            raise CredentialsError(
+                f"Hugging Face does not give {source.repository} to this user: ask for access at"
+                f" {page}{source.repository} and log in with `hf auth login`"
+            ) from error
         except (hub.errors.HfHubHTTPError, OSError) as error:
-            raise SourceError(f"cannot fetch {name} of {source.repository}: {error}") from error
+            reason = str(error).splitlines()[0]
+            raise SourceError(f"cannot fetch {name} of {source.repository}: {reason}") from error
+        if not any(store.glob(name)):
+            raise SourceError(f"{source.repository} has no file {name}")
 
 
 def _urls(source: UrlSource, store: Path) -> None:

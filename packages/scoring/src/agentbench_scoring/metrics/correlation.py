@@ -18,6 +18,7 @@ from agentbench_scoring.metrics.inputs import (
     matrix,
     real,
     require_same_length,
+    tokens,
 )
 from agentbench_scoring.metrics.ordering import argsort, midranks, ranks
 from agentbench_scoring.metrics.spec import metric
@@ -207,7 +208,7 @@ def kendall_tau_pooled(y_true: Values, y_pred: Values) -> float:
 
     Each predicted row must be a permutation of the true row: no repeat, nothing missing.
     """
-    true, pred = lists(y_true, "y_true"), lists(y_pred, "y_pred")
+    true, pred = tokens(y_true, "y_true"), tokens(y_pred, "y_pred")
     require_same_length(true, pred)
     swaps, pairs = 0, 0
     for row, (a, b) in enumerate(zip(true, pred, strict=True)):

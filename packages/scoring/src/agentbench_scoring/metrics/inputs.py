@@ -248,6 +248,13 @@ def lists(values: Values, role: Role) -> list[list[Any]]:
     return rows
 
 
+def tokens(values: Values, role: Role) -> list[list[Any]]:
+    """A list of lists, one a row; a row of text is parted at white space."""
+    if isinstance(values, str) or not hasattr(values, "__iter__"):
+        raise fault(role, "must be a column of lists or of text")
+    return lists([row.split() if isinstance(row, str) else row for row in values], role)
+
+
 def require_same_length(true: Values, pred: Values) -> None:
     """Refuse predictions of another length or shape than the truth, and empty data."""
     shape_true, shape_pred = _shape(true), _shape(pred)
