@@ -43,6 +43,7 @@ def small(source: dict[str, object], **recipe: object) -> SubmissionTask:
         "split": {"method": "random", "test": 0.3},
         "targets": ["y"],
         "sample": {"y": 0.5},
+        "checks": {},
         **recipe,
     }
     return SubmissionTask.model_validate(record)
