@@ -22,7 +22,7 @@ from agentbench_agents.workspace import CodeRun
 from agentbench_sandbox import ExecResult, Limits
 from agentbench_scoring.issue import Issue, IssueCode
 from agentbench_tasks.build import PART
-from agentbench_tasks.grade import read_answers
+from agentbench_tasks.grading import read_answers
 
 SMALL = Limits(memory_mib=256, disk_mib=64, tmp_mib=32, pids=64)
 

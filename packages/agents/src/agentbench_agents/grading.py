@@ -30,7 +30,7 @@ def grade_half(prepared: "PreparedTask", submission: Path, half: Half) -> "Grade
     """
     from agentbench_scoring import score_submission
     from agentbench_tasks import grade
-    from agentbench_tasks.grade import leaderboard, read_answers, submission_spec
+    from agentbench_tasks.grading import leaderboard, read_answers, submission_spec
 
     task = prepared.task
     whole = grade(prepared, submission, part="public")

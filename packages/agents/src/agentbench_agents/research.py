@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from agentbench_agents.budget import Budget
 from agentbench_agents.errors import AgentsError
 from agentbench_agents.protocol import Runner
 from agentbench_agents.research_episode import ResearchEpisode
@@ -33,6 +34,23 @@ def load_any(name: str) -> "SubmissionTask | ResearchTask":
     from agentbench_tasks import load_research, load_task, research_names
 
     return load_research(name) if name in research_names() else load_task(name)
+
+
+def budget_of(
+    task: "SubmissionTask | ResearchTask",
+    *,
+    steps: int | None = None,
+    wall_s: float | None = None,
+    tokens: int | None = None,
+    cost_usd: float | None = None,
+) -> Budget:
+    """Return what a run may spend: what is given, else what the task gives by itself."""
+    if task.kind == "research":
+        own = task.budget
+        steps, wall_s = steps or own.steps, wall_s or own.wall_s
+        cost_usd = own.cost_usd if cost_usd is None else cost_usd
+    spend = Budget(wall_s=wall_s, tokens=tokens, cost_usd=cost_usd)
+    return spend if steps is None else spend.model_copy(update={"steps": steps})
 
 
 def prepare_any(

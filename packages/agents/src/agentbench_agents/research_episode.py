@@ -49,7 +49,7 @@ class ResearchGrade:
     Attributes:
         score: The task's metric.
         progress: Part of the way from baseline to reference, clipped to [0, 1].
-        margin: The same, unclipped.
+        margin: The same, unclipped; None without a reference.
         higher_is_better: Direction of the metric.
         human_rank: None: there is no leaderboard.
         medal: None.
@@ -57,7 +57,7 @@ class ResearchGrade:
 
     score: float
     progress: float
-    margin: float
+    margin: float | None
     higher_is_better: bool
     human_rank: float | None = None
     medal: str | None = None
@@ -282,8 +282,8 @@ class ResearchEpisode:
             best,
             hidden=ResearchGrade(
                 score=self.result.test,
-                progress=self.result.margin_clipped / 100,
-                margin=self.result.margin / 100,
+                progress=min(1.0, max(0.0, self._progress("test", self.result.test))),
+                margin=None if self.result.margin is None else self.result.margin / 100,
                 higher_is_better=self.task.higher_is_better,
             ),
         )
@@ -307,13 +307,17 @@ class ResearchEpisode:
         return best
 
     def _grade(self, phase: Literal["dev", "test"], score: float) -> ResearchGrade:
-        margin = self.anchors.progress(phase, score)
+        progress = self._progress(phase, score)
         return ResearchGrade(
             score=score,
-            progress=min(1.0, max(0.0, margin)),
-            margin=margin,
+            progress=min(1.0, max(0.0, progress)),
+            margin=progress if phase in self.anchors.reference else None,
             higher_is_better=self.task.higher_is_better,
         )
+
+    def _progress(self, phase: Literal["dev", "test"], score: float) -> float:
+        up = self.task.higher_is_better
+        return self.anchors.progress(phase, score, higher_is_better=up)
 
     def _log(self, done: DevRun) -> None:
         evaluation = done.run.evaluation

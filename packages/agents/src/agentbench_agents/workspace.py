@@ -152,6 +152,21 @@ class Workspace:
         result = self.sandbox.exec(["python", "code.py"], timeout_s=timeout_s, cwd=directory)
         return self._ran(result, directory, timeout_s)
 
+    def run_on(self, data: Path, code: str, *, timeout_s: float) -> CodeRun:
+        """Run a program in a fresh directory where `input` is a copy of `data`, a host's folder.
+
+        Raises:
+            WorkspaceError: As `run`.
+        """
+        directory = f"{self.sandbox.workdir}/.other"
+        with _own_doing():
+            self._must("rm", "-rf", "--", ".other")
+            self._must("mkdir", "-p", ".other")
+            self.sandbox.upload(data, f"{directory}/input")
+            self.sandbox.write_file(f"{directory}/code.py", _encode(code))
+            result = self.sandbox.exec(["python", "code.py"], timeout_s=timeout_s, cwd=directory)
+            return self._ran(result, directory, timeout_s)
+
     def clear(self) -> None:
         """Replace the sandbox by a fresh one."""
         self.sandbox.close()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from agentbench_agents.run import RunSpec
+    from agentbench_agents.run import RunResult, RunSpec
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,7 +46,10 @@ def run(
         int | None, typer.Option(min=256, help="Tokens that the model can read and write.")
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs per task: seeds 0..N-1.")] = 1,
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Steps per run.")] = 15,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", min=1, help="Steps per run. [default: 15; research tasks: 50]"),
+    ] = None,
     wall: Annotated[float | None, typer.Option("--wall", min=1, help="Seconds per run.")] = None,
     tokens: Annotated[int | None, typer.Option("--tokens", min=1, help="Tokens per run.")] = None,
     cost: Annotated[float | None, typer.Option("--cost", min=0.0, help="Dollars per run.")] = None,
@@ -68,10 +71,9 @@ def run(
     """Let an agent work on tasks and print how it scored. Runs that are done stay done."""
     from agentbench_agents.agent import needs_model
     from agentbench_agents.agents import find_agent
-    from agentbench_agents.budget import Budget
     from agentbench_agents.campaign import Campaign
     from agentbench_agents.models import open_model
-    from agentbench_agents.research import load_any
+    from agentbench_agents.research import budget_of, load_any
     from agentbench_agents.run import RunSpec
 
     params = _parameters(param or [])
@@ -84,8 +86,10 @@ def run(
     if model is not None:
         open_model(model, base_url=base_url).close()
     names = [*(tasks or []), *(_suite(suite) if suite else [])] or list(QUICKSTART)
-    for name in names:
-        load_any(name)
+    budgets = {
+        name: budget_of(load_any(name), steps=steps, wall_s=wall, tokens=tokens, cost_usd=cost)
+        for name in names
+    }
     specs = [
         RunSpec(
             task=str(Path(name).resolve()) if Path(name).suffix in (".yaml", ".yml") else name,
@@ -95,7 +99,7 @@ def run(
             base_url=base_url,
             window=window,
             seed=seed,
-            budget=Budget(steps=steps, wall_s=wall, tokens=tokens, cost_usd=cost),
+            budget=budgets[name],
             feedback=feedback,
             sandbox=sandbox,
             image=image,
@@ -191,6 +195,13 @@ def report(
     to: Annotated[
         Path | None, typer.Option("--to", help="Also write report.{md,json,parquet,html} here.")
     ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(help="Model that rates the methods of research runs, beside the scores."),
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option("--base-url", help="Address of the judge's server.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Print the results of a directory again; write a report with intervals and comparisons."""
@@ -199,10 +210,14 @@ def report(
 
     results = read_campaign(directory).results()
     print_results(results, directory, as_json=as_json)
+    if judge is not None:
+        from agentbench_cli.research import judge_and_print
+
+        judge_and_print(results, directory, judge, base_url=base_url, quiet=as_json)
     if to is not None:
         from agentbench_scoring import write_report
 
-        written = write_report([r.model_dump(mode="json") for r in results], to)
+        written = write_report([_row(r) for r in results], to)
         typer.echo("\n".join(str(path) for path in written.values()), err=as_json)
 
 
@@ -252,9 +267,9 @@ def grade(
 def list_tasks_command(*, as_json: Json = False) -> None:
     """List the tasks."""
     from agentbench_cli.show import print_tasks
-    from agentbench_tasks import list_tasks
+    from agentbench_tasks import list_tasks, load_research, research_names
 
-    print_tasks(list_tasks(), as_json=as_json)
+    print_tasks([*list_tasks(), *map(load_research, research_names())], as_json=as_json)
 
 
 @app.command("agents")
@@ -271,6 +286,12 @@ def doctor(*, as_json: Json = False) -> None:
     from agentbench_cli.show import print_doctor
 
     print_doctor(as_json=as_json)
+
+
+def _row(result: "RunResult") -> dict[str, Any]:
+    """A row of the results table: a failure, which counts as the worst there, has no margin."""
+    row = result.model_dump(mode="json")
+    return row if result.status == "scored" else {**row, "margin": None}
 
 
 def _parameters(given: list[str]) -> dict[str, Any]:

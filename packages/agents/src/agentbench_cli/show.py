@@ -17,11 +17,12 @@ from rich.table import Table
 from agentbench_agents.campaign import Watcher
 from agentbench_agents.output import printable, trim
 from agentbench_agents.run import RunResult, RunSpec
+from agentbench_cli.research import print_research
 
 if TYPE_CHECKING:
     from agentbench_agents.env import TaskEnv
     from agentbench_agents.replay import Replay
-    from agentbench_tasks import Grade, Task
+    from agentbench_tasks import Grade, ResearchTask, Task
 
 _COLOURS = {"scored": "green", "invalid": "yellow", "failed": "yellow", "infra": "red"}
 
@@ -97,6 +98,7 @@ def print_results(results: Sequence[RunResult], directory: Path, *, as_json: boo
     seeded = len({r.seed for r in results}) > 1
     smooth = all(r.status == "scored" for r in results)
     ranked = any(r.human_rank is not None for r in results)
+    research = any(r.research is not None for r in results)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in (
         "task",
@@ -108,6 +110,7 @@ def print_results(results: Sequence[RunResult], directory: Path, *, as_json: boo
         "strong",
         *(("human rank",) if ranked else ()),
         "margin",
+        *(("95 % interval",) if research else ()),
         *(() if smooth else ("status",)),
         "steps",
         "time",
@@ -124,12 +127,14 @@ def print_results(results: Sequence[RunResult], directory: Path, *, as_json: boo
             _number(r.strong),
             *((_percent(r.human_rank),) if ranked else ()),
             _percent(None if r.margin is None else r.margin / 100),
+            *((_margin_interval(r),) if research else ()),
             *(() if smooth else (f"[{_COLOURS[r.status]}]{r.status}[/]",)),
             str(r.steps),
             f"{r.wall_s:.1f} s",
         )
     console = _console()
     console.print(table)
+    print_research(results, console)
     boxes = ", ".join(sorted({r.sandbox for r in results}))
     told = ", ".join(sorted({r.feedback for r in results}))
     shown = any(r.feedback == "public+private" for r in results)
@@ -174,7 +179,7 @@ def print_replay(done: "Replay", *, as_json: bool) -> None:
     console.print(f"{done.steps} actions were taken again: {how}")
 
 
-def print_tasks(tasks: "Sequence[Task]", *, as_json: bool) -> None:
+def print_tasks(tasks: "Sequence[Task | ResearchTask]", *, as_json: bool) -> None:
     """Print the catalogue."""
     if as_json:
         _print_json([t.model_dump(mode="json") for t in tasks])
@@ -271,6 +276,13 @@ def _print_json(data: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
 
 def _name(spec: RunSpec) -> str:
     return f"{Path(spec.task).stem} · {spec.agent}" + (f" · seed {spec.seed}" if spec.seed else "")
+
+
+def _margin_interval(result: RunResult) -> str:
+    found = result.research or {}
+    if result.margin is None or found.get("margin_low") is None:
+        return "–"
+    return f"{found['margin_low']:.1f} to {found['margin_high']:.1f} %"
 
 
 def _number(value: float | None) -> str:

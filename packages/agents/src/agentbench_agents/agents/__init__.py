@@ -12,12 +12,16 @@ from agentbench_agents.errors import AgentParameterError, UnknownAgentError
 
 BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
+        "aide": "agentbench_agents.agents.aide:aide",
         "baseline": "agentbench_agents.agents.baseline:Baseline",
         "black_box": "agentbench_agents.agents.black_box:BlackBoxAgent",
         "idea": "agentbench_agents.agents.idea:IdeaAgent",
         "mlab": "agentbench_agents.agents.mlab:MLABAgent",
         "mle": "agentbench_agents.agents.mle:MLEAgent",
+        "one_shot": "agentbench_agents.agents.one_shot:OneShot",
         "random": "agentbench_agents.agents.random:RandomAgent",
+        "react": "agentbench_agents.agents.react:React",
+        "tree": "agentbench_agents.agents.tree:TreeAgent",
     }
 )
 
