@@ -1,4 +1,4 @@
-"""The same job with a language model: a tiny random one behind a real server. It acts badly."""
+"""Every scaffold with a language model: a tiny random one behind a real server. It acts badly."""
 
 import json
 import os
@@ -6,10 +6,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agentbench_agents import Budget
 from agentbench_agents.models.testing import Fault, FaultServer, serve, tiny_model
+from agentbench_agents.run import RunSpec, run_one
 from agentbench_agents.trajectory import read_trajectory
 
 COMMAND = [sys.executable, "-c", "from agentbench_cli import main; main()"]
@@ -74,3 +77,41 @@ def test_a_server_that_answers_garbage_is_one_sentence(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "agentbench resume runs" in done.stderr
+
+
+SCAFFOLDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "tree, greedy": ("tree", {"policy": "greedy"}),
+    "tree, mcts": ("tree", {"policy": "mcts", "in_flight": 2}),
+    "tree, evolutionary": ("tree", {"policy": "evolutionary"}),
+    "aide": ("aide", {}),
+    "one_shot": ("one_shot", {}),
+    "react, tools": ("react", {"window": 8000}),
+    "react, fenced": ("react", {"tools": False, "window": 8000}),
+}
+
+
+@pytest.mark.parametrize(("agent", "params"), SCAFFOLDS.values(), ids=SCAFFOLDS)
+def test_a_scaffold_asks_mends_and_ends_in_order(
+    agent: str, params: dict[str, Any], server: str, model: Path, tmp_path: Path
+) -> None:
+    spec = RunSpec(
+        task="wine",
+        agent=agent,
+        agent_params={**params, "max_tokens": 16, "repairs": 1},
+        model=f"openai:{model}",
+        base_url=server,
+        sandbox="local",
+        data_root=str(tmp_path / "data"),
+        budget=Budget(steps=6),
+    )
+    result = run_one(spec, tmp_path)
+    assert result.status == "failed"  # it hands nothing in, and nothing else has failed
+    assert result.tokens > 0
+    events = list(read_trajectory(tmp_path / "trajectory.jsonl"))
+    assert not [e for e in events if "agent_crashed" in e]
+    said = [e for e in events if e["type"] == "message" and e["role"] == "assistant"]
+    nodes = [e["node"] for e in events if "node" in e]
+    expansions = 3 if agent in ("tree", "aide") else 0  # 6 less one to read and two to hand in
+    assert len(nodes) == expansions
+    assert all(n["buggy"] and n["sha256"] is None for n in nodes)
+    assert len(said) == 2 * max(expansions, 1)

@@ -1,5 +1,6 @@
 import itertools
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,17 @@ def test_events_are_json_lines(tmp_path: Path) -> None:
         trajectory.append("action", {"step": 1}, parent=None)
     event = json.loads(path.read_text())
     assert {"id", "parent", "type", "t", "step"} == set(event)
+
+
+def test_an_action_can_name_the_message_that_its_own_thread_came_to(tmp_path: Path) -> None:
+    seen: list[int | None] = []
+    with Trajectory(tmp_path / "t.jsonl") as trajectory:
+        assert trajectory.last_message is None
+        trajectory.append_messages(TALK)
+        thread = threading.Thread(target=lambda: seen.append(trajectory.last_message))
+        thread.start()
+        thread.join()
+        assert trajectory.last_message == 3
+        trajectory.append_messages(TALK[:2])
+        assert trajectory.last_message == 2
+    assert seen == [None]

@@ -1,5 +1,6 @@
 """What a run may spend, and what it has spent."""
 
+import threading
 import time
 from dataclasses import dataclass, field
 
@@ -26,13 +27,34 @@ class Budget(BaseModel):
 
 @dataclass(slots=True, kw_only=True)
 class Spend:
-    """A running account against a budget."""
+    """A running account against a budget; all branches of an episode draw on it, in any thread."""
 
     budget: Budget
     steps: int = 0
     tokens: int = 0
     cost_usd: float | None = None
     started: float = field(default_factory=time.monotonic)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def take_step(self) -> int | None:
+        """Spend one step and return its number in the run, or None if there is none left."""
+        with self._lock:
+            if self.steps >= self.budget.steps:
+                return None
+            self.steps += 1
+            return self.steps
+
+    def add(self, *, tokens: int = 0, cost_usd: float | None = None) -> None:
+        """Spend tokens and dollars."""
+        with self._lock:
+            self.tokens += tokens
+            if cost_usd is not None:
+                self.cost_usd = (self.cost_usd or 0.0) + cost_usd
+
+    @property
+    def steps_left(self) -> int:
+        """Steps that remain."""
+        return max(0, self.budget.steps - self.steps)
 
     @property
     def wall_s(self) -> float:

@@ -1,8 +1,9 @@
 """The environment: a real Gymnasium environment around a task, a sandbox and a grader."""
 
-import shutil
-import tempfile
+import copy
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +17,29 @@ from agentbench_agents.actions import (
     ActionError,
     parse_action,
     signature,
+    tool_manifest,
 )
 from agentbench_agents.budget import Budget, Spend
 from agentbench_agents.episode import Episode, Outcome, check_feedback
 from agentbench_agents.errors import AgentsError, EpisodeOverError
+from agentbench_agents.feedback import FeedbackProvider, find_providers
+from agentbench_agents.opening import UNSAFE, SandboxOpener
 from agentbench_agents.research_actions import RESEARCH_ACTIONS
 from agentbench_agents.reward import REWARDS, Reward, Transition
+from agentbench_agents.run_files import RunFiles
 from agentbench_agents.spaces import AnyText
-from agentbench_agents.trajectory import Trajectory
-from agentbench_agents.workspace import DATA, Workspace, verify_hidden
+from agentbench_agents.step_record import (
+    made_in,
+    record_action,
+    record_outcome,
+    step_info,
+    summary_line,
+)
+from agentbench_agents.trajectory import Branch, Trajectory
+from agentbench_agents.workspace import Workspace, verify_hidden
 
 if TYPE_CHECKING:
-    from agentbench_sandbox import Limits, Mount, Sandbox
+    from agentbench_sandbox import Limits, Sandbox
     from agentbench_tasks import ResearchTask, SubmissionTask
 
 Observation = dict[str, Any]
@@ -51,11 +63,15 @@ class TaskEnv(gymnasium.Env[Observation, str]):
     Args:
         task: A task, or the name of one in the catalogue.
         data_root: Folder of prepared tasks; by default that of `agentbench_tasks.prepare`.
+        synthetic: Rows of a made-up stand-in to work on in place of the real data: it needs no
+            download, and steps are short. Its scores mean nothing beside those of people.
         sandbox: Back end: `auto`, `docker`, `local`, or `unsafe-local` (no isolation at all); or
             a function that opens a sandbox.
         image: Image of the docker back end.
         limits: Limits of the sandbox; by default those of the task.
         feedback: Feedback policy; by default that of the task.
+        providers: Who puts what came of a program into words, one after the other: `template`,
+            `analysis`, `human`, or functions of a `Report`, such as a `ModelFeedback`.
         reward: A name in `REWARDS`, or a function of a `Transition`.
         budget: When the episode is truncated.
         code_timeout_s: Longest run of one program; that of the task, if it is shorter.
@@ -79,10 +95,12 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         task: "str | SubmissionTask | ResearchTask",
         *,
         data_root: Path | None = None,
+        synthetic: int | None = None,
         sandbox: "str | Callable[[], Sandbox]" = "auto",
         image: str | None = None,
         limits: "Limits | None" = None,
         feedback: str | None = None,
+        providers: Sequence[str | FeedbackProvider] = ("template",),
         reward: str | Reward = "delta",
         budget: Budget | None = None,
         code_timeout_s: float = 600.0,
@@ -103,13 +121,14 @@ class TaskEnv(gymnasium.Env[Observation, str]):
             raise AgentsError(
                 f"a research task shows dev scores (feedback validation), not {self.feedback!r}"
             )
+        self.providers = find_providers(providers)
         self.reward = _reward(reward)
         self.budget = budget or Budget()
         self.code_timeout_s = code_timeout_s
         self.invalid_penalty = invalid_penalty
         own = RESEARCH_ACTIONS if self.is_research else SUBMISSION_ACTIONS
         self.actions: tuple[type[Action], ...] = (*own, *actions)
-        self.prepared = prepare_any(loaded, data_root)
+        self.prepared = prepare_any(loaded, data_root, synthetic=synthetic)
         self.backend = sandbox
         self.image = image
         self.limits = limits
@@ -117,10 +136,14 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         self.trajectory = trajectory or Trajectory(None)
         self.spend = Spend(budget=self.budget)
         self._directory = directory
-        self._temporary: Path | None = None
+        self._files: RunFiles | None = None
         self._episode: Episode | None = None
+        self.branch = Branch(self.trajectory)
+        self._root: int | None = None
+        self._siblings: list[TaskEnv] | None = None
+        self._forks: list[TaskEnv] = []
+        self._acting = threading.Lock()
         self.on_step: Callable[[TaskEnv], None] | None = None
-        self._seed = 0
         self._over = True
         self._last: Observation = {}
         self._text = ""
@@ -162,8 +185,8 @@ class TaskEnv(gymnasium.Env[Observation, str]):
 
     @property
     def over(self) -> bool:
-        """Whether the episode has ended, or none has begun."""
-        return self._over
+        """Whether the episode has ended, none has begun, or the run's steps are used up."""
+        return self._over or self.spend.steps_left == 0
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -178,43 +201,130 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         Raises:
             agentbench_sandbox.SandboxError: No sandbox can be had.
             LeakError: The sandbox holds the data that the task was made from.
+            EpisodeOverError: This is a fork, which lives for one episode.
         """
+        if self._siblings is not None:
+            raise EpisodeOverError(
+                "a fork lives for one episode; call reset() on the environment it was made from"
+            )
         super().reset(seed=seed, options=options)
-        self._seed = int(self.np_random.integers(2**32)) if seed is None else seed % 2**32
         self._end_episode()
         self.spend = Spend(budget=self.budget)
-        workspace = Workspace(self._open_agent_sandbox, self.prepared.public)
+        if self._root is None:
+            self._root = self.trajectory.append("note", {"actions": tool_manifest(self.actions)})
+        self.branch = Branch(self.trajectory, last=self._root)
+        opener = SandboxOpener(
+            task=self.task,
+            backend=self.backend,
+            image=self.image,
+            limits=self.limits,
+            seed=int(self.np_random.integers(2**32)) if seed is None else seed % 2**32,
+        )
+        public = self.prepared.public
+        workspace = Workspace(lambda: opener.with_data(public), public)
         try:
-            if self.backend != "unsafe-local":
+            if self.backend != UNSAFE:
                 verify_hidden(workspace.sandbox, self.task.hide)
-            self._episode = self._begin(workspace)
+            self._files = RunFiles(self._directory)
+            self._episode = self._begin(workspace, opener)
         except BaseException:
             workspace.close()
+            self._release_files()
             raise
         self._over = False
         self._text = self._greeting()
-        info = self._info(Outcome(text=self._text), None)
-        self.trajectory.append("observation", {"text": self._text, "step": 0})
+        self.branch.append("observation", {"text": self._text, "step": 0})
         self._last = self._observation(None)
-        return self._last, info
+        return self._last, step_info(Outcome(text=self._text), None, None)
 
     def step(self, action: str) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Take one action.
 
-        A wrong action is an observation that says what was expected; it still costs a step.
+        A wrong action is an observation that says what was expected; it still costs a step. Where
+        another branch of the run has taken the last step, nothing is done and the step truncates
+        the episode.
 
         Raises:
             EpisodeOverError: The episode has ended or was not begun.
         """
+        with self._acting:
+            result = self._step(action)
+        if self.on_step is not None:
+            self.on_step(self)
+        return result
+
+    def fork(self) -> "TaskEnv":
+        """Return an environment in the same state, whose future is its own.
+
+        Copied: the files of the working directory (in a sandbox of its own), submissions,
+        milestones, history, the latest observation, `np_random`. Processes are not: each program
+        ends with its step, and a Python session that an action of your own had opened belongs to
+        the sandbox that was left. Shared, since they are the run's: the budget (`spend`), the
+        trajectory, where the path divides here, the run directory with its numbering of
+        submissions and outputs, and whatever objects you had passed in (`reward`, `actions`,
+        `on_step`). Branches may act in different threads. `close` ends one branch; `close_forks`
+        all that were made from one.
+
+        Raises:
+            EpisodeOverError: No episode is running.
+            WorkspaceError: The agent has left its directory so that it cannot be copied.
+            agentbench_sandbox.SandboxError: No second sandbox can be had.
+        """
+        with self._acting:
+            if self.over or self._files is None:
+                raise EpisodeOverError("only a running episode can be forked; call reset() first")
+            workspace = self.episode.workspace.fork()
+            twin = copy.copy(self)
+            twin._part(self._forks, workspace)  # noqa: SLF001 - a method of its own class
+        return twin
+
+    def render(self) -> str | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Return what the agent was told last, in render mode `ansi`."""
+        return self._text if self.render_mode == "ansi" else None
+
+    def close(self) -> None:
+        """Close the sandbox and remove temporary files; closing twice is allowed.
+
+        Forks stay as they are.
+        """
+        self._end_episode()
+
+    def close_forks(self) -> None:
+        """Close all forks of this environment, and theirs."""
+        while self._forks:
+            fork = self._forks.pop()
+            fork.close_forks()
+            fork.close()
+
+    def _begin(self, workspace: Workspace, opener: SandboxOpener) -> Episode:
+        assert self._files is not None  # noqa: S101 - reset() has made them
+        if self.is_research:
+            from agentbench_agents.research import begin_research
+
+            return begin_research(self, workspace, self._files, opener, seed=opener.seed)
+        return Episode(
+            prepared=self.prepared,
+            workspace=workspace,
+            feedback=self.feedback,
+            spend=self.spend,
+            files=self._files,
+            code_timeout_s=min(self.code_timeout_s, self.task.resources.wall_s),
+            providers=self.providers,
+        )
+
+    def _step(self, action: str) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         if self._over:
             raise EpisodeOverError("the episode is over; call reset() to begin another")
+        number = self.spend.take_step()
+        if number is None:
+            self._over = True
+            return self._last, 0.0, False, True, step_info(Outcome(text=self._text), None, None)
         episode = self.episode
+        episode.step = number
         before = episode.best_progress(ended=False)
         reached = len(episode.milestones)
         began = self.spend.wall_s
-        self.spend.steps += 1
-        parsed, outcome = self._apply(action)
-        name = parsed.name if parsed is not None else None
+        name, outcome = self._apply(number, action)
         terminated = outcome.done
         truncated = not terminated and self.spend.exceeded() is not None
         done = terminated or truncated
@@ -230,97 +340,23 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         )
         if outcome.status == "invalid_action":
             reward -= self.invalid_penalty
-        self._text = outcome.text
-        self._record(outcome, name, reward, seconds=self.spend.wall_s - began)
-        self._over = done
+        made = made_in(episode, outcome)
+        record_outcome(
+            self.branch, number, outcome, made, reward=reward, wall_s=self.spend.wall_s - began
+        )
+        episode.summary.append(summary_line(number, name, outcome, made))
+        self._text, self._over = outcome.text, done
         self._last = self._observation(outcome)
-        if self.on_step is not None:
-            self.on_step(self)
-        return (
-            self._last,
-            float(reward),
-            terminated,
-            truncated,
-            self._info(outcome, name),
-        )
+        return self._last, float(reward), terminated, truncated, step_info(outcome, name, made)
 
-    def render(self) -> str | None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Return what the agent was told last, in render mode `ansi`."""
-        return self._text if self.render_mode == "ansi" else None
-
-    def close(self) -> None:
-        """Close the sandbox and remove temporary files; closing twice is allowed."""
-        self._end_episode()
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
-            self._temporary = None
-
-    def _begin(self, workspace: Workspace) -> Episode:
-        if self.is_research:
-            from agentbench_agents.research import begin_research
-
-            return begin_research(
-                self, workspace, self._run_directory(), self._open_sandbox, seed=self._seed
-            )
-        return Episode(
-            prepared=self.prepared,
-            workspace=workspace,
-            feedback=self.feedback,
-            spend=self.spend,
-            trajectory=self.trajectory,
-            directory=self._run_directory(),
-            code_timeout_s=min(self.code_timeout_s, self.task.resources.wall_s),
-        )
-
-    def _apply(self, action: str) -> tuple[Action | None, Outcome]:
+    def _apply(self, number: int, text: str) -> tuple[str | None, Outcome]:
         try:
-            parsed = parse_action(action, self.actions)
+            action = parse_action(text, self.actions)
         except ActionError as error:
-            self.trajectory.append("action", {"step": self.spend.steps, "text": action[:10_000]})
+            record_action(self.branch, number, text)
             return None, Outcome(text=f"Invalid action: {error}.", status="invalid_action")
-        self.trajectory.append(
-            "action",
-            {
-                "step": self.spend.steps,
-                "action": parsed.name,
-                "params": parsed.model_dump(mode="json"),
-            },
-        )
-        return parsed, parsed.apply(self.episode)
-
-    def _record(self, outcome: Outcome, name: str | None, reward: float, *, seconds: float) -> None:
-        episode = self.episode
-        if outcome.submission is not None:
-            graded = episode.submissions[outcome.submission - 1]
-            self.trajectory.append(
-                "score",
-                {
-                    "step": self.spend.steps,
-                    "submission": graded.number,
-                    "sha256": graded.sha256,
-                    "shown": _scores(graded.shown),
-                    "hidden": _scores(graded.hidden),
-                    "issues": [issue.code for issue in graded.issues],
-                },
-            )
-        self.trajectory.append(
-            "observation",
-            {
-                "step": self.spend.steps,
-                "status": outcome.status,
-                "text": outcome.text,
-                "reward": reward,
-                "wall_s": round(seconds, 4),
-            },
-        )
-        score = ""
-        if outcome.submission is not None:
-            shown = episode.submissions[outcome.submission - 1].shown
-            score = f", submission {outcome.submission}"
-            score += "" if shown is None else f", score {shown.score:.6g}"
-        episode.summary.append(
-            f"step {self.spend.steps}: {name or 'unreadable action'}: {outcome.status}{score}"
-        )
+        record_action(self.branch, number, action)
+        return action.name, action.apply(self.episode)
 
     def _observation(self, outcome: Outcome | None) -> Observation:
         progress = outcome.progress if outcome is not None else None
@@ -328,20 +364,7 @@ class TaskEnv(gymnasium.Env[Observation, str]):
             "text": self._text,
             "progress": np.array(progress or 0.0, np.float64),
             "best_progress": np.array(self.episode.best_progress(ended=False), np.float64),
-            "steps_left": np.int64(max(0, self.budget.steps - self.spend.steps)),
-        }
-
-    def _info(self, outcome: Outcome, name: str | None) -> dict[str, Any]:
-        shown = None
-        if outcome.submission is not None:
-            shown = self.episode.submissions[outcome.submission - 1].shown
-        return {
-            "status": outcome.status,
-            "action": name,
-            "submission": outcome.submission,
-            "score": None if shown is None else shown.score,
-            "human_rank": None if shown is None else shown.human_rank,
-            "medal": None if shown is None or shown.medal is None else str(shown.medal),
+            "steps_left": np.int64(self.spend.steps_left),
         }
 
     def _greeting(self) -> str:
@@ -354,58 +377,34 @@ class TaskEnv(gymnasium.Env[Observation, str]):
             f"{actions}"
         )
 
-    def _open_agent_sandbox(self) -> "Sandbox":
-        from agentbench_sandbox import Mount
-
-        return self._open_sandbox((Mount(str(self.prepared.public), DATA),))
-
-    def _open_sandbox(self, mounts: "tuple[Mount, ...]") -> "Sandbox":
-        from agentbench_sandbox import Limits, open_sandbox
-
-        if callable(self.backend):
-            return self.backend()
-        unsafe = self.backend == "unsafe-local"
-        resources = self.task.resources
-        limits = self.limits or Limits(
-            memory_mib=resources.memory_mib,
-            disk_mib=min(resources.disk_mib, resources.memory_mib // 2),
-            gpus=resources.gpus,
-            # Times and sums of one thread can be compared; of several they depend on the machine.
-            cpus=1 if self.is_research else None,
-        )
-        return open_sandbox(
-            "local" if unsafe else self.backend,
-            image=self.image,
-            limits=limits,
-            mounts=mounts,
-            env={"AGENTBENCH_SEED": str(self._seed), "PYTHONHASHSEED": str(self._seed)},
-            hide=() if unsafe else self.task.hide,
-            unsafe=unsafe,
-        )
-
-    def _run_directory(self) -> Path:
-        if self._directory is not None:
-            return self._directory
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
-        self._temporary = Path(tempfile.mkdtemp(prefix="agentbench-run-"))
-        return self._temporary
+    def _part(self, siblings: "list[TaskEnv]", workspace: Workspace) -> None:
+        """Give a shallow copy of an environment everything that is not the run's."""
+        assert self._files is not None  # noqa: S101 - the episode is running
+        self._episode = self.episode.fork(workspace)
+        self._files = self._files.share()
+        self.branch = self.branch.fork()
+        self._last = copy.deepcopy(self._last)
+        self._np_random = copy.deepcopy(self._np_random)
+        self.action_space = copy.deepcopy(self.action_space)
+        self.observation_space = copy.deepcopy(self.observation_space)
+        self._acting = threading.Lock()
+        self._forks = []
+        self._siblings = siblings
+        siblings.append(self)
 
     def _end_episode(self) -> None:
         self._over = True
         if self._episode is not None:
             self._episode.workspace.close()
+        self._release_files()
+        if self._siblings is not None:
+            with suppress(ValueError):  # it is closed twice
+                self._siblings.remove(self)
 
-
-def _scores(grade: Any) -> dict[str, Any] | None:  # noqa: ANN401
-    if grade is None:
-        return None
-    return {
-        "score": grade.score,
-        "progress": grade.progress,
-        "human_rank": grade.human_rank,
-        "medal": None if grade.medal is None else str(grade.medal),
-    }
+    def _release_files(self) -> None:
+        files, self._files = self._files, None
+        if files is not None:
+            files.release()
 
 
 def _reward(reward: str | Reward) -> Reward:

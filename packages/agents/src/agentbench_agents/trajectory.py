@@ -3,8 +3,11 @@
 Every event has `id` (1, 2, …), `parent` (the event it follows, or null), `type`
 (`message | action | observation | score | note`) and `t` (seconds since the start). A message is
 stored once: a conversation is the path from its last message to the root, so that the branches of
-a search share what they have in common. Secrets are blanked out. A line is written with one system
-call; `kill -9` loses at most the line being written.
+a search share what they have in common. So are the actions, scores and observations of an episode:
+they begin at a note that lists the actions, and where an environment was forked the path divides.
+`message` of an action names the message that its thread had come to, so that what a model said can
+be joined with what it earned. Secrets are blanked out. A line is written with one system call;
+`kill -9` loses at most the line being written.
 """
 
 import hashlib
@@ -40,12 +43,18 @@ class Trajectory:
         self._next = 1
         self._start = time.monotonic()
         self._messages: dict[bytes, int] = {}
+        self._said = threading.local()
         self._fd: int | None = None
         if path is not None:
             try:
                 self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
             except OSError as error:
                 raise RunDirectoryError(f"cannot create {path}: {error.strerror}") from error
+
+    @property
+    def last_message(self) -> int | None:
+        """Id of the message that this thread came to last, in writing or again; None if none."""
+        return getattr(self._said, "id", None)
 
     def append(
         self, type_: EventType, data: Mapping[str, _Json], *, parent: int | None = None
@@ -55,27 +64,34 @@ class Trajectory:
             return self._append(type_, data, parent)
 
     def append_messages(
-        self, messages: Sequence[Mapping[str, _Json]], *, data: Mapping[str, _Json] | None = None
+        self,
+        messages: Sequence[Mapping[str, _Json]],
+        *,
+        data: Mapping[str, _Json] | None = None,
+        parent: int | None = None,
     ) -> int | None:
         """Write the messages of a conversation that are not on record yet.
 
         Args:
-            messages: The whole conversation, oldest first.
-            data: What else to say of the last message (usage, seconds).
+            messages: The conversation, oldest first.
+            data: What else to say of the last message (usage, seconds). It was said just now, so
+                it is an event of its own also where the same words are on record.
+            parent: The message that the first one follows; by default it begins a conversation.
 
         Returns:
-            The id of the last message, None for an empty conversation.
+            The id of the last message, `parent` for an empty conversation.
         """
-        parent: int | None = None
         with self._lock:
             for i, message in enumerate(messages):
                 key = _digest(parent, message)
-                known = self._messages.get(key)
+                extra = data if data and i == len(messages) - 1 else None
+                known = self._messages.get(key) if extra is None else None
                 if known is None:
-                    extra = data if data and i == len(messages) - 1 else dict[str, Any]()
-                    known = self._append("message", {**message, **extra}, parent)
+                    known = self._append("message", {**message, **(extra or {})}, parent)
                     self._messages[key] = known
                 parent = known
+        if parent is not None:
+            self._said.id = parent
         return parent
 
     def _append(self, type_: str, data: Mapping[str, _Json], parent: int | None) -> int:
@@ -116,6 +132,27 @@ class Trajectory:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class Branch:
+    """One path through the events of an episode: each event's parent is the one before.
+
+    Attributes:
+        trajectory: Where all branches are written.
+        last: Id of the path's last event, None before the first.
+    """
+
+    def __init__(self, trajectory: Trajectory, *, last: int | None = None) -> None:
+        self.trajectory = trajectory
+        self.last = last
+
+    def append(self, type_: EventType, data: Mapping[str, _Json]) -> None:
+        """Write an event that follows the last one."""
+        self.last = self.trajectory.append(type_, data, parent=self.last)
+
+    def fork(self) -> "Branch":
+        """Return a path that is the same so far."""
+        return Branch(self.trajectory, last=self.last)
 
 
 def read_trajectory(path: Path) -> Iterator[dict[str, _Json]]:

@@ -1,5 +1,6 @@
 """The agent's working directory in a sandbox: programs go in, submissions come out."""
 
+import copy
 import csv
 import shutil
 import tempfile
@@ -151,12 +152,38 @@ class Workspace:
         result = self.sandbox.exec(["python", "code.py"], timeout_s=timeout_s, cwd=directory)
         return self._ran(result, directory, timeout_s)
 
+    def run_on(self, data: Path, code: str, *, timeout_s: float) -> CodeRun:
+        """Run a program in a fresh directory where `input` is a copy of `data`, a host's folder.
+
+        Raises:
+            WorkspaceError: As `run`.
+        """
+        directory = f"{self.sandbox.workdir}/.other"
+        with _own_doing():
+            self._must("rm", "-rf", "--", ".other")
+            self._must("mkdir", "-p", ".other")
+            self.sandbox.upload(data, f"{directory}/input")
+            self.sandbox.write_file(f"{directory}/code.py", _encode(code))
+            result = self.sandbox.exec(["python", "code.py"], timeout_s=timeout_s, cwd=directory)
+            return self._ran(result, directory, timeout_s)
+
     def clear(self) -> None:
         """Replace the sandbox by a fresh one."""
         self.sandbox.close()
         self.sandbox = self._open()
         self._has_sample = False
         self._link_data()
+
+    def fork(self) -> "Workspace":
+        """Return a workspace with a copy of the working directory, in a sandbox of its own.
+
+        Raises:
+            WorkspaceError: The agent has left the directory so that it cannot be copied.
+        """
+        twin = copy.copy(self)
+        with _own_doing():
+            twin.sandbox = self.sandbox.fork()
+        return twin
 
     def close(self) -> None:
         """Close the sandbox and everything in it."""

@@ -3,6 +3,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -43,7 +44,8 @@ def assistant_tokens(
     needs a template that only ever appends.
 
     Args:
-        example: `messages`, or `prompt` and `completion` as messages; `tools` where there are any.
+        example: `messages`, or `prompt` and `completion` as messages; `tools` where there are any,
+            as a list or as JSON text.
         tokenizer: A fast one, with a chat template.
         assistant_only: Score the assistant's words; else every token.
         truncated: The conversation was stopped: an assistant's last message was cut short, or the
@@ -61,7 +63,7 @@ def assistant_tokens(
         raise DataError(msg)
     open_end = truncated and messages[-1]["role"] == "assistant"
     asks = truncated and not open_end
-    tools = cast("list[Any] | None", example.get("tools"))
+    tools = _tools(example)
     full = _render(tokenizer, messages, tools, ask=asks, open_end=open_end)
     marks = _marked(tokenizer, messages, tools) if first == 0 and not truncated else None
     if marks is not None:
@@ -117,6 +119,17 @@ def _marked(
     )
     columns = cast("dict[str, list[int]]", rendered)
     return list(columns["input_ids"]), [bool(mark) for mark in columns["assistant_masks"]]
+
+
+def _tools(example: Mapping[str, Any]) -> list[Any] | None:
+    found = example.get("tools")
+    if isinstance(found, str):
+        try:
+            found = json.loads(found)
+        except ValueError as error:
+            msg = f"tools are not JSON: {found[:80]!r}"
+            raise DataError(msg) from error
+    return cast("list[Any] | None", found or None)
 
 
 def _render(
