@@ -1,4 +1,4 @@
-"""Compare search with one draft on the nine embedded tasks, with a model that writes scikit-learn.
+"""Compare search with one draft on eight embedded tasks, with a model that writes scikit-learn.
 
     uv run python packages/agents/benchmarks/tree_vs_one_shot.py [--seeds 5] [--processes 2]
 
@@ -6,7 +6,8 @@ The model is `search.testing.ScriptedProgrammer`: the same for every agent, 1 in
 has a bug and 1 in 10 of its answers cannot be read. Every agent has 15 steps; a pair is a task and
 a seed. What is compared is progress in [0, 1] on the private part of the answers, 0 for a run that
 hands nothing in; the second column leaves out pairs in which one draft alone handed nothing in.
-Intervals are Student's, 95 %, over the means of the nine tasks.
+Intervals are Student's, 95 %, over the means of the tasks. The ninth, `symptoms`,
+is left out: the scripted model does not know how to write its long form.
 
 The programs are trusted, so each runs in a fork of an interpreter that has imported scikit-learn
 already: what is measured is the search, not imports.
@@ -32,10 +33,7 @@ from agentbench_agents.search.testing import ScriptedProgrammer, WarmInterpreter
 from agentbench_agents.trajectory import Trajectory
 from agentbench_tasks import load_task, prepare
 
-TASKS = (
-    "breast-cancer", "demand", "diabetes", "digits", "grades", "preference", "reports", "symptoms",
-    "wine",
-)  # fmt: skip
+TASKS = ("breast-cancer", "demand", "diabetes", "digits", "grades", "preference", "reports", "wine")
 ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "one_shot": ("one_shot", {}),
     "aide": ("aide", {}),
@@ -104,7 +102,9 @@ def main() -> None:
         handed = fmean(ok for t in TASKS for _, ok in rows[t])
         won = sum(fmean(every[t]) > 0 for t in TASKS)
         against = (
-            "| |" if arm == "one_shot" else f"| {interval(every)} | {interval(both)} | {won}/9"
+            "| |"
+            if arm == "one_shot"
+            else f"| {interval(every)} | {interval(both)} | {won}/{len(TASKS)}"
         )
         print(f"| {arm} | {progress:.3f} | {handed:.0%} {against} |")
     print(f"\n{len(jobs)} runs, {time.monotonic() - began:.0f} s")

@@ -41,8 +41,8 @@ SCAFFOLDS: dict[str, tuple[str, str, dict[str, Any], int]] = {
         {"policy": "evolutionary", "policy_params": {"per_generation": 2}, "top_k": 1},
         9,
     ),
-    "aide": ("grades", "aide", {"drafts": 2}, 7),
-    "one_shot": ("symptoms", "one_shot", {}, 3),
+    "aide": ("grades", "aide", {"drafts": 2}, 9),
+    "one_shot": ("wine", "one_shot", {}, 15),
     "react": ("preference", "react", {"tools": False}, 6),
 }
 

@@ -101,6 +101,15 @@ def test_writable_mount_is_refused(tmp_path: Path) -> None:
         original.fork()
 
 
+@pytest.mark.docker
+def test_what_root_changed_is_not_lost_in_silence(docker_image: str) -> None:
+    with (
+        open_docker(Request(image=docker_image, limits=LIMITS, root=True)) as original,
+        pytest.raises(CapabilityError, match="what root has changed"),
+    ):
+        original.fork()
+
+
 def test_holes_do_not_fill_the_host() -> None:
     with local.open_bubblewrap(Request(limits=LIMITS)) as original:
         script = "truncate -s 60M hole; python3 -c \"open('huge', 'wb').truncate(20 << 30)\"; ls -s"

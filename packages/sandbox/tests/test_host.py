@@ -370,9 +370,8 @@ def test_installed_packages_are_compiled_once_at_most(
         writes, place = said[1].stdout.split()
         assert writes == str(compiled)
         if not compiled:
-            assert place.startswith(sandbox.path("/workspace")[:1])
             assert ".pycache/" in place
             assert "typer/__init__.py" in said[1].stderr
-            assert "wrote" in said[0].stderr
-            assert "wrote" not in said[1].stderr
+            assert "# created '" in said[0].stderr
+            assert "# created '" not in said[1].stderr
         assert sandbox.exec(["ls", "-A"], timeout_s=5).stdout == ""

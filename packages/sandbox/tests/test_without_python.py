@@ -125,6 +125,11 @@ def test_what_is_lost_is_refused(
         open_sandbox("docker", image=image_without_python, limits=limits, hide=hide)
 
 
+def test_root_is_refused(image_without_python: str) -> None:
+    with pytest.raises(CapabilityError, match="no python3"):
+        open_sandbox("docker", image=image_without_python, root=True)
+
+
 def test_without_a_shell_nothing_can_run(image_without_anything: str) -> None:
     with pytest.raises(ImageError, match="neither python3 nor sh"):
         open_sandbox("docker", image=image_without_anything)
@@ -138,6 +143,18 @@ def test_killer_and_stopper_do_not_reach_the_anchor(busybox_image: str) -> None:
         assert time.monotonic() - started < 1 + sandbox.limits.grace_s + 1.5
         assert sandbox.exec(["kill", "-9", "-1"], timeout_s=5).signal in (9, None)
         assert sandbox.exec(["echo", "alive"], timeout_s=10).stdout == "alive\n"
+
+
+def test_limits_hold_without_python(image_without_python: str) -> None:
+    with open_sandbox("docker", image=image_without_python, limits=TESTING_LIMITS) as sandbox:
+        hog = sandbox.exec(["tail", "/dev/zero"], timeout_s=60)
+        assert (hog.oom_killed, hog.signal) == (True, 9)
+        many = "i=0; while [ $i -lt 300 ]; do sleep 50 & i=$((i+1)); done; wait"
+        crowd = sandbox.exec(["sh", "-c", many], timeout_s=20)
+        assert crowd.pids_limit_hit
+        assert sandbox.exec(["sleep", "60"], timeout_s=0.2).background == 0
+        after = sandbox.exec(["echo", "alive"], timeout_s=10)
+        assert (after.stdout, after.pids_limit_hit, after.oom_killed) == ("alive\n", False, False)
 
 
 def test_a_time_out_ends_what_earlier_commands_left(busybox_image: str) -> None:

@@ -279,3 +279,23 @@ def test_what_the_radar_did_not_measure_is_dry(made: Make) -> None:
     rain = read_arrays(made("rainfall-nowcasting").labels("test"))["rain"]
     assert rain.shape == (2, 32, 24, 24)
     assert np.isfinite(rain).all()
+
+
+def test_a_repository_of_models_is_fetched_by_pattern(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub: Any = import_module("huggingface_hub")
+    asked: list[dict[str, Any]] = []
+
+    def download(repository: str, **options: Any) -> None:  # noqa: ANN401
+        asked.append({"repository": repository, **options})
+        if options["allow_patterns"] == ["*.json"]:
+            Path(options["local_dir"]).mkdir(parents=True, exist_ok=True)
+            (Path(options["local_dir"]) / "config.json").write_text("{}")
+
+    monkeypatch.setattr(hub, "snapshot_download", download)
+    with pytest.raises(SourceError, match=r"has no file \*\.safetensors"):
+        prepare_research(load_research("llm-merging"), tmp_path)
+    assert asked[0]["repository"] == "MaziyarPanahi/Llama-3-8B-Instruct-v0.8"
+    assert asked[0]["repo_type"] == "model"
+    assert asked[0]["revision"].startswith("bd80951b")

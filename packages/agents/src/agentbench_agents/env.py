@@ -25,7 +25,7 @@ from agentbench_agents.errors import AgentsError, EpisodeOverError
 from agentbench_agents.feedback import FeedbackProvider, find_providers
 from agentbench_agents.opening import UNSAFE, SandboxOpener
 from agentbench_agents.research_actions import RESEARCH_ACTIONS
-from agentbench_agents.reward import REWARDS, Reward, Transition
+from agentbench_agents.reward import Reward, Transition, find_reward
 from agentbench_agents.run_files import RunFiles
 from agentbench_agents.spaces import AnyText
 from agentbench_agents.step_record import (
@@ -122,7 +122,7 @@ class TaskEnv(gymnasium.Env[Observation, str]):
                 f"a research task shows dev scores (feedback validation), not {self.feedback!r}"
             )
         self.providers = find_providers(providers)
-        self.reward = _reward(reward)
+        self.reward = find_reward(reward)
         self.budget = budget or Budget()
         self.code_timeout_s = code_timeout_s
         self.invalid_penalty = invalid_penalty
@@ -405,11 +405,3 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         files, self._files = self._files, None
         if files is not None:
             files.release()
-
-
-def _reward(reward: str | Reward) -> Reward:
-    if not isinstance(reward, str):
-        return reward
-    if reward not in REWARDS:
-        raise AgentsError(f"unknown reward {reward!r}; choose one of {', '.join(REWARDS)}")
-    return REWARDS[reward]

@@ -210,15 +210,15 @@ def report(
 
     results = read_campaign(directory).results()
     print_results(results, directory, as_json=as_json)
-    if judge is not None:
-        from agentbench_cli.research import judge_and_print
-
-        judge_and_print(results, directory, judge, base_url=base_url, quiet=as_json)
     if to is not None:
         from agentbench_scoring import write_report
 
         written = write_report([_row(r) for r in results], to)
         typer.echo("\n".join(str(path) for path in written.values()), err=as_json)
+    if judge is not None:
+        from agentbench_cli.research import judge_and_print
+
+        judge_and_print(results, directory, judge, base_url=base_url, quiet=as_json)
 
 
 @app.command()

@@ -125,6 +125,7 @@ def _open(api: Any, request: Request, devices: ListDevices) -> SupervisedSandbox
             "isolation": f"docker ({request.runtime or 'default runtime'})",
             "daemon": str(api.api_version),
             "gpus": list(leased.uuids),
+            "root": request.root,
         },
         workdir=request.workdir,
         reopen=lambda again: open_supervised(again, devices=devices),

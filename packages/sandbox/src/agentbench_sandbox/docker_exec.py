@@ -69,6 +69,8 @@ def open_plain(request: Request, *, devices: ListDevices = list_devices) -> "Pla
         raise CapabilityError(f"{tag} has no python3, which a network allow-list needs")
     if request.hide:
         raise CapabilityError(f"{tag} has no python3, and hide is about what Python imports")
+    if request.root:
+        raise CapabilityError(f"{tag} has no python3, which commands as root need")
     api = connect()
     try:
         return _open(api, tag, request, devices)

@@ -46,13 +46,19 @@ def fork(original: Kind, request: Request, reopen: Callable[[Request], Kind]) ->
     """Return a sandbox opened by `reopen` with a copy of the original's working directory.
 
     Raises:
-        CapabilityError: There is a writable mount, which both would share.
+        CapabilityError: There is a writable mount, which both would share, or the root file system
+            is writable, which is not copied.
         SandboxFileError: The working directory could not be copied.
     """
     if shared := [mount.target for mount in request.mounts if not mount.read_only]:
         raise CapabilityError(
             f"a fork would share the writable mount {', '.join(shared)} with its original; mount "
             "it read-only, or copy what is needed into the working directory"
+        )
+    if request.root:
+        raise CapabilityError(
+            "a fork copies the working directory and would lose what root has changed elsewhere; "
+            "build an image with those changes and open two sandboxes of it without root=True"
         )
     with ThreadPoolExecutor(1, thread_name_prefix="sandbox-fork") as beside:
         opening = beside.submit(reopen, request)

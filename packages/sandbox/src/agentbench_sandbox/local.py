@@ -43,6 +43,8 @@ INSTALL = (
     "Docker, or use a Linux kernel of 6.12 or newer with Landlock enabled"
 )
 MIB = 1 << 20
+BYTECODE_MIB = 128
+"""A sandbox with less room for temporary files than this gets no compiled packages there."""
 
 
 def open_local(request: Request) -> SupervisedSandbox:
@@ -80,7 +82,8 @@ def environment(request: Request, workdir: str, tmp: str) -> dict[str, str]:
         "TZ": "UTC",
         "PYTHONHASHSEED": "0",
     }
-    if is_compiled():
+    room = min(request.limits.tmp_mib, request.limits.disk_mib) >= BYTECODE_MIB
+    if is_compiled() or not room:
         env["PYTHONDONTWRITEBYTECODE"] = "1"
     else:  # compile once in each sandbox; what is compiled beside its source is not looked for
         env["PYTHONPYCACHEPREFIX"] = f"{tmp}/.pycache"

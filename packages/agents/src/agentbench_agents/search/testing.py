@@ -3,8 +3,10 @@
 `ScriptedProgrammer` reads the prompts of `search/prompts` as a language model would: task, programs
 and what was tried are taken from the text alone. Its draft is a random estimator with random
 settings, its improvement changes one setting, its crossover takes each setting from either parent,
-its ensemble averages. Some programs have a bug, which it fixes when it is asked to. Draws depend on
-the conversation and on `Sampling.seed`, so it answers the same whoever asks first. For `react` it
+its ensemble averages. Some programs have a bug, or write fractions where integers are asked for; it
+fixes both when it is asked to. Draws depend on
+the programs in the conversation, its length and `Sampling.seed`, so it answers the same whoever
+asks first and wherever the data lie. For `react` it
 reads about the task, runs one program and submits.
 
 `WarmInterpreter` runs trusted programs without a sandbox, in forks of an interpreter that has
@@ -85,7 +87,8 @@ class ScriptedProgrammer:
         sampling: Sampling = Sampling(),  # noqa: B008 - frozen
     ) -> Completion:
         """Write a program for the latest prompt that holds a task."""
-        rng = Random(f"{sampling.seed} {json.dumps(list(messages))}")
+        programs = [found for m in messages for found in _CHOICES.findall(m["content"])]
+        rng = Random(f"{sampling.seed} {len(messages)} {programs}")
         if rng.random() < self.unreadable:
             return _completion("I would fit a model. Shall I write the program?")
         if (action := _react(messages)) is not None:
@@ -94,7 +97,8 @@ class ScriptedProgrammer:
         parents = [json.loads(found) for found in _CHOICES.findall(prompt)]
         buggy = rng.random() < self.bugs
         if "This program failed." in prompt:
-            plan, choices, buggy = "I remove the name that is not defined.", parents[0], False
+            whole = parents[0]["whole"] or "are not integers" in prompt
+            plan, choices, buggy = "I mend it.", {**parents[0], "whole": whole}, False
         else:
             plan, choices = _next(prompt, parents, rng)
         code = write_program(json.loads(_metadata(prompt)), choices, buggy=buggy)
@@ -115,6 +119,7 @@ def random_choices(rng: Random) -> dict[str, Any]:
         "rounds": rng.randint(5, 40),
         "rate": round(10 ** rng.uniform(-2, -0.3), 4),
         "neighbours": rng.randint(1, 60),
+        "whole": False,
     }
 
 
@@ -122,6 +127,8 @@ def write_program(spec: dict[str, Any], choices: dict[str, Any], *, buggy: bool 
     """Return the program with these settings for a task of `RequestInfo("metadata")`."""
     source = program(spec, choices["models"]).replace("(5, shuffle", "(3, shuffle")
     made = _MAKE.replace("__CHOICES__", json.dumps(choices))
+    if choices["whole"]:
+        source = source.replace("= outside\n", "= np.rint(outside).astype(int)\n")
     source = source.replace(_START, f"{made}{_BUG if buggy else ''}{_START}")
     return source + 'print(f"validation: {abs(np.mean(scores)):.6f}")\n'
 

@@ -105,9 +105,7 @@ class Workbench:
             observation, _, _, _, info = child.step(action.to_text())
             if info["action"] is None:
                 raise BudgetExceededError(f"the run is over: {child.spend.exceeded()}")
-            told = str(observation["text"]).replace(
-                f"{child.episode.workspace.sandbox.workdir}/", ""
-            )
+            told = _without_place(str(observation["text"]), child)
         if info["submission"] is not None and info["status"] == "ok":
             # Numbers of submissions count over all branches, in the order in which they end.
             told = told.rpartition(f"\nSubmission {info['submission']}")[0]
@@ -130,10 +128,15 @@ def task_facts(env: "TaskEnv") -> dict[str, str]:
     Returns:
         `task`, `metric`, `direction` and `seconds`, for prompts.
     """
-    told = str(env.step(RequestInfo(info_type="all").to_text())[0]["text"])
+    told = _without_place(str(env.step(RequestInfo(info_type="all").to_text())[0]["text"]), env)
     return {
         "task": trim(told, limit=_TASK),
         "metric": env.task.metric.name,
         "direction": "higher" if env.task.higher_is_better else "lower",
         "seconds": f"{env.episode.code_timeout_s:g}",
     }
+
+
+def _without_place(text: str, env: "TaskEnv") -> str:
+    """Cut the working directory out of paths: some back ends make one for each sandbox."""
+    return text.replace(f"{env.episode.workspace.sandbox.workdir}/", "")

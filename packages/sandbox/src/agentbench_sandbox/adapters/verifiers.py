@@ -2,6 +2,7 @@
 # pyright: reportMissingImports=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUntypedBaseClass=false, reportUnknownParameterType=false
+# pyright: reportGeneralTypeIssues=false
 """A runtime for verifiers: rollouts' commands and files in a sandbox of this package.
 
 verifiers makes the runtimes it knows itself; one of somebody else's is borrowed:

@@ -28,6 +28,7 @@ class Watchdog:
 
     def __init__(self, config: Header, confinement: Confinement) -> None:
         self.limits = config["watch"]
+        self.disk_before = 0
         self.as_agent = confinement.enter if config.get("uid") is not None else None
 
     def look(self, leaders: list[int]) -> list[tuple[int, Header]]:
@@ -39,8 +40,7 @@ class Watchdog:
         # every leader that works has one deputy, which is not the agent's
         most = self.limits.get("pids", float("inf")) + len(leaders)
         crowd = len(pids) > most
-        disk = self.limits.get("disk_kib")
-        full = disk and disk_kib(self.limits["disk_paths"], disk) > disk
+        full = self.fills_disk()
         told: list[tuple[int, Header]] = []
         if len(pids) > most - PIDS_NEAR:
             told.append((largest(trees, len), {"id": 0, "op": "crowded"}))
@@ -49,6 +49,18 @@ class Watchdog:
             worst = largest(trees, memory_kib if over else len)
             told.append((worst, {"id": 0, "op": "limit", "which": word}))
         return told
+
+    def fills_disk(self) -> bool:
+        """Whether the disk holds more than it may, and more than at the last look.
+
+        What only reads or removes files there must not die of what another command has left.
+        """
+        limit = self.limits.get("disk_kib")
+        if not limit:
+            return False
+        used = disk_kib(self.limits["disk_paths"], 2 * limit)
+        before, self.disk_before = self.disk_before, used
+        return used > 2 * limit or (used > limit and used > before)
 
     def exact_kib(self, pids: list[int]) -> int:
         """Return the memory of `pids`, forked copies counted once, as the agent."""

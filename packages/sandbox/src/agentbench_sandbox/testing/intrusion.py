@@ -6,7 +6,7 @@ from agentbench_sandbox.testing.case import Case, assert_alive, needs, py, sh
 ERRNO = "import ctypes, os\nl = ctypes.CDLL(None, use_errno=True)\n"
 
 
-@needs("private_processes", "python")
+@needs("private_processes")
 def killing_everything_spares_the_supervisor(sandbox: Sandbox) -> None:
     """`kill -9 -1`, `kill -9 1` and pkill end the agent's own processes and nothing else."""
     for script in ("kill -9 -1", "kill -9 1", "kill -TERM 1", "kill -STOP 1", "pkill -9 python3"):
@@ -297,6 +297,61 @@ def host_processes_cannot_be_signalled(sandbox: Sandbox) -> None:
         assert result.stdout.strip() in ("1", "3", "2"), result
 
 
+@needs("signals_isolated", "python")
+def other_processes_cannot_be_hampered(sandbox: Sandbox) -> None:
+    """Limits, priority, scheduling and CPUs of the host process and the supervisor stay theirs."""
+    import os
+    import resource
+
+    pids = (1, os.getpid(), os.getppid())
+    before = [resource.prlimit(os.getpid(), kind) for kind in range(16)]
+    code = (
+        "import os, resource\n"
+        f"for pid in {pids}:\n"
+        "    for attempt in (\n"
+        "        lambda: resource.prlimit(pid, resource.RLIMIT_NOFILE, (64, 64)),\n"
+        "        lambda: resource.prlimit(pid, resource.RLIMIT_NPROC, (1, 1)),\n"
+        "        lambda: os.setpriority(os.PRIO_PROCESS, pid, 19),\n"
+        "        lambda: os.setpriority(os.PRIO_USER, 0, 19),\n"
+        "        lambda: os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0)),\n"
+        "        lambda: os.sched_setaffinity(pid, {0}),\n"
+        "        lambda: open(f'/proc/{pid}/oom_score_adj', 'w').write('1000'),\n"
+        "    ):\n"
+        "        try: attempt(); print('DONE', pid)\n"
+        "        except OSError: pass\n"
+        "os.nice(1); os.setpriority(os.PRIO_PROCESS, 0, 5)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); print('own')"
+    )
+    result = py(sandbox, code)
+    assert result.stdout == "own\n", result
+    assert os.getpriority(os.PRIO_PROCESS, os.getpid()) < 19
+    assert [resource.prlimit(os.getpid(), kind) for kind in range(16)] == before
+    assert_alive(sandbox)
+
+
+@needs("isolated", "python")
+def host_memory_segments_are_out_of_reach(sandbox: Sandbox) -> None:
+    """System V segments of the host that anybody may read cannot be found or attached."""
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    libc.shmat.restype = ctypes.c_void_p
+    segment = int(libc.shmget(0, 4096, 0o1666))
+    assert segment >= 0
+    try:
+        ctypes.memmove(libc.shmat(segment, None, 0), b"planted", 7)
+        code = (
+            "import ctypes\nl = ctypes.CDLL(None); l.shmat.restype = ctypes.c_void_p\n"
+            f"for n in [*range(32), {segment}]:\n"
+            "    place = l.shmat(n, None, 0o10000)\n"
+            "    if place not in (None, ctypes.c_void_p(-1).value):\n"
+            "        print(ctypes.string_at(place, 7))\n"
+        )
+        assert py(sandbox, code).stdout == ""
+    finally:
+        libc.shmctl(segment, 0, None)
+
+
 @needs("isolated", "python")
 def terminal_cannot_be_typed_into(sandbox: Sandbox) -> None:
     """There is no controlling terminal, and TIOCSTI is refused."""
@@ -365,6 +420,8 @@ INTRUSION: tuple[Case, ...] = (
     host_environment_is_absent,
     host_processes_are_invisible,
     host_processes_cannot_be_signalled,
+    other_processes_cannot_be_hampered,
+    host_memory_segments_are_out_of_reach,
     terminal_cannot_be_typed_into,
     removing_everything_hurts_only_the_workspace,
     environment_is_reproducible,
