@@ -58,7 +58,7 @@ class Human:
         """Act until the episode is over or the person leaves."""
         del model
         with suppress(ImportError):
-            import readline  # noqa: F401 - gives input() its history and line editing
+            import readline  # noqa: F401  # pyright: ignore[reportUnusedImport] - history for input()
         self._tell(str(env.observation["text"]))
         self.console.print("Type help for what you can type here.", style="dim")
         while not env.over:
