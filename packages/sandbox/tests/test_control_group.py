@@ -7,7 +7,7 @@ import pytest
 
 from agentbench_sandbox import Limits
 from agentbench_sandbox.control_group import LEADERS, make, memberships
-from agentbench_sandbox.guest.processes import read_counter
+from agentbench_sandbox.guest.processes import Counter
 
 LIMITS = Limits(memory_mib=512, pids=40, disk_mib=64, tmp_mib=64)
 SESSION = "/user.slice/user-0.slice/session-1.scope"
@@ -118,7 +118,7 @@ def test_half_made_groups_are_removed(tmp_path: Path) -> None:
 def test_counters_of_both_versions(text: str, key: str, expected: int, tmp_path: Path) -> None:
     file = tmp_path / "counter"
     file.write_text(text)
-    assert read_counter([str(file)], key) == expected
+    assert Counter([str(file)], key.encode()).read() == expected
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a group without delegation")
@@ -128,7 +128,7 @@ def test_a_real_group_on_this_machine() -> None:
         pytest.skip("no control group can be made here")
     try:
         assert all(place.is_dir() for place in group.places)
-        assert read_counter([str(group.oom_counter)], "oom_kill") == 0
+        assert Counter([str(group.oom_counter)], b"oom_kill").read() == 0
     finally:
         group.remove()
     assert not any(place.exists() for place in group.places)
