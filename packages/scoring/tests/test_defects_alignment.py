@@ -37,7 +37,7 @@ def _shuffled(table: Table, *, seed: int = 3) -> dict[str, list[Any]]:
     length = len(next(iter(table.values())))
     order = np.random.default_rng(seed).permutation(length).tolist()
     assert order != sorted(order)
-    return {name: [column[k] for k in order] for name, column in reversed(table.items())}
+    return {name: [column[k] for k in order] for name, column in reversed(list(table.items()))}
 
 
 def _codes(spec: SubmissionSpec, sent: Table, truth: Table) -> set[str]:
@@ -231,7 +231,8 @@ def test_the_direction_of_a_board_is_not_read_off_its_ends(scores: list[float]) 
 
 def test_a_float32_score_has_a_position() -> None:
     board = Leaderboard([0.9, 0.5, 0.1], higher_is_better=True)
-    assert board.position(np.float32(0.5)).position == board.position(0.5).position == 2
+    float32: Any = np.float32(0.5)
+    assert board.position(float32).position == board.position(0.5).position == 2
 
 
 def test_a_tied_gold_medal_is_above_the_median() -> None:

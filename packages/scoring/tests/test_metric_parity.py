@@ -315,14 +315,14 @@ def test_compiled_kernels_agree_with_numpy(size: int) -> None:
 
     rng = np.random.default_rng(size)
     positive, negative = (np.sort(rng.integers(0, size, size)) for _ in range(2))
-    expected = auc._wins_and_ties(positive, negative)
+    expected = auc.wins_and_ties(positive, negative)
     assert compiled.wins_and_ties(positive, negative) == expected
     true, pred = rng.integers(-2, 3, (2, size))
-    expected = classification._count(true, pred, low=-2, k=5)
+    expected = classification.count_pairs(true, pred, low=-2, k=5)
     np.testing.assert_array_equal(compiled.confusion(true, pred, -2, 5), expected)
     for side in ((true, pred + 3), (true - 1, pred)):
         assert compiled.confusion(*side, -2, 5) is None
-        assert classification._count(*side, low=-2, k=5) is None
+        assert classification.count_pairs(*side, low=-2, k=5) is None
 
 
 def test_labels_that_come_late_are_counted() -> None:

@@ -48,14 +48,14 @@ def area(true: Bools, score: Floats) -> float:
     if compiled is not None:
         doubled = int(compiled.wins_and_ties(positive, negative))
     else:
-        doubled = _wins_and_ties(positive, negative)
+        doubled = wins_and_ties(positive, negative)
     return doubled / (2 * positive.size * negative.size)
 
 
-def _wins_and_ties(positive: Integers, negative: Integers) -> int:
+def wins_and_ties(positive: Integers, negative: Integers) -> int:
     """2 #{p > n} + #{p = n} of two sorted arrays, by a search in the longer one."""
     if positive.size > negative.size:  # pairs that are neither won nor tied are lost
-        return 2 * positive.size * negative.size - _wins_and_ties(negative, positive)
+        return 2 * positive.size * negative.size - wins_and_ties(negative, positive)
     below = np.searchsorted(negative, positive, side="left")
     doubled = 2 * int(below.sum())
     tied = negative[np.minimum(below, negative.size - 1)] == positive

@@ -51,7 +51,7 @@ def _dense_confusion(true: NDArray[Any], pred: NDArray[Any]) -> tuple[Integers, 
         low, k = _span(true[:rows], pred[:rows])
         if k > _DENSE:
             return None
-        counts = _count(true, pred, low=low, k=k)
+        counts = count_pairs(true, pred, low=low, k=k)
         if counts is not None:
             seen = np.flatnonzero(counts.sum(0) + counts.sum(1))
             return counts[np.ix_(seen, seen)], [int(v) + low for v in seen]
@@ -64,7 +64,7 @@ def _span(true: NDArray[Any], pred: NDArray[Any]) -> tuple[int, int]:
     return low, max(int(true.max()), int(pred.max())) - low + 1
 
 
-def _count(true: NDArray[Any], pred: NDArray[Any], *, low: int, k: int) -> Integers | None:
+def count_pairs(true: NDArray[Any], pred: NDArray[Any], *, low: int, k: int) -> Integers | None:
     """Confusion counts (k, k) of integers in [low, low + k); None if one lies outside."""
     compiled = kernels(true.size)
     if compiled is not None:

@@ -10,7 +10,7 @@ _compile: Any = numba.njit(nogil=True, boundscheck=False)
 
 
 @_compile
-def wins_and_ties(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> int:
+def wins_and_ties(positive: NDArray[np.int64], negative: NDArray[np.int64]) -> int:
     """2 #{p > n} + #{p = n} of two sorted arrays, by one merge."""
     total, below, up_to = 0, 0, 0
     n = negative.size
