@@ -10,6 +10,8 @@ import gymnasium
 import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agentbench_agents import (
     AgentsError,
@@ -24,7 +26,7 @@ from agentbench_agents import (
     TaskEnv,
     ValidateCode,
 )
-from agentbench_agents.actions import Action, InfoType
+from agentbench_agents.actions import SUBMISSION_ACTIONS, Action, InfoType
 from agentbench_agents.episode import Episode, Outcome
 from agentbench_agents.testing import NullSandbox
 from agentbench_agents.trajectory import Trajectory, read_trajectory
@@ -462,3 +464,53 @@ def test_vector_environments(data: Path) -> None:
 def test_a_wrong_argument_is_named(data: Path, options: dict[str, str], message: str) -> None:
     with pytest.raises(AgentsError, match=message):
         TaskEnv("digits", data_root=data, sandbox="local", **options)  # pyright: ignore[reportArgumentType]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner),
+    max_leaves=8,
+)
+NAMES = st.sampled_from([a.name for a in SUBMISSION_ACTIONS])
+FIELDS = st.sampled_from(["code", "info_type", "last", "submission", "x"])
+CALLS = st.fixed_dictionaries(
+    {"action": NAMES | JSON}, optional={"params": JSON | st.dictionaries(FIELDS, JSON)}
+)
+
+
+@pytest.fixture(scope="module")
+def tireless(data: Path) -> TaskEnv:
+    return null_env(data, NullSandbox(), budget=Budget(steps=10**9))
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text() | JSON.map(json.dumps) | CALLS.map(json.dumps) | st.characters().map(str))
+def test_any_text_and_any_json_is_answered_by_an_observation(
+    tireless: TaskEnv, action: str
+) -> None:
+    observation, reward, terminated, truncated, info = tireless.step(action)
+    assert tireless.observation_space.contains(observation)
+    assert reward == 0
+    assert not terminated
+    assert not truncated
+    assert info["status"] in ("ok", "invalid_action", "no_submission")
+
+
+def test_a_submission_without_a_score_is_told_and_earns_nothing(data: Path) -> None:
+    """Equal predictions have no rank correlation."""
+    box = NullSandbox()
+    options: dict[str, Any] = {"synthetic": 200, "providers": ("template", "analysis")}
+    env = TaskEnv(
+        "us-patent-phrase-to-phrase-matching", data_root=data, sandbox=lambda: box, **options
+    )
+    env.reset(seed=0)
+    header, *rows = sample(env).decode().splitlines()
+    width = len(header.split(",")) - 1
+    constant = [f"{row.split(',')[0]}" + ",0.5" * width for row in rows]
+    box.submission = "\n".join([header, *constant]).encode()
+    observation, reward, _, _, info = env.step(ExecuteCode(code="x").to_text())
+    assert info["status"] == "invalid_submission"
+    assert reward == 0
+    assert "It is valid, but it has no score: " in observation["text"]
+    assert "predict values that differ" in observation["text"]
+    assert env.step(Submit().to_text())[4]["status"] == "invalid_action"

@@ -112,19 +112,3 @@ def test_a_model_that_stops_acting_ends_the_run(run: Callable[..., Any]) -> None
     assert "3 answers in a row" in str(events[-1])
     nudges = [e for e in events if "no action" in str(e.get("content"))]
     assert len(nudges) == 3  # nobody reads one after the last answer
-
-
-def test_a_long_conversation_is_summarised_on_a_branch(run: Callable[..., Any]) -> None:
-    def script(messages: Sequence[Message]) -> str:
-        if "---" in messages[-1]["content"]:
-            return "Nothing has worked so far."
-        return "```python\nprint('x' * 3000)\n```"
-
-    agent = React(tools=False, window=4000, max_tokens=500)
-    _, events = run(agent, script, steps=8)
-    said = {e["id"]: e for e in events if e["type"] == "message"}
-    summary = [e for e in said.values() if "Summary of the conversation so far" in e["content"]]
-    assert summary
-    opening = said[summary[0]["parent"]]
-    assert sum(e["parent"] == opening["id"] for e in said.values()) >= 2  # it branches there
-    assert texts(events)[-1].count("x") >= 3000

@@ -12,10 +12,9 @@ README = ROOT / "packages" / "agents" / "README.md"
 PAGE = ROOT / "docs" / "agents.md"
 
 
-def python_block(page: Path) -> str:
-    found = re.search(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
-    assert found is not None
-    return found[1]
+def python_block(page: Path, number: int = 0) -> str:
+    found: list[str] = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    return found[number]
 
 
 def run(program: list[str], cwd: Path) -> "subprocess.CompletedProcess[str]":
@@ -48,3 +47,14 @@ def test_an_agent_of_your_own_fits_in_25_lines_and_runs(tmp_path: Path) -> None:
     (row,) = json.loads(done.stdout)
     assert row["status"] == "scored"
     assert abs(row["score"] - row["trivial"]) < 0.01
+
+
+def test_the_page_s_forks(tmp_path: Path) -> None:
+    (tmp_path / "forks.py").write_text(python_block(PAGE, 1))
+    done = run(["forks.py"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"^common.*$", done.stdout, re.MULTILINE) == [
+        "common",
+        "common 0",
+        "common 1",
+    ]

@@ -128,7 +128,7 @@ def test_a_cheater_gains_nothing(data: Path, tmp_path: Path) -> None:
     assert result.research is not None
     assert any("main.py was changed, ignored" in r for r in result.research["remarks"])
     notes = list(read_trajectory(tmp_path / "run" / "trajectory.jsonl"))
-    assert all("labels at" not in json.dumps(note) for note in notes if note["type"] != "action")
+    assert all("labels at /" not in json.dumps(note) for note in notes if note["type"] != "action")
 
 
 def test_a_method_that_breaks_on_test_has_margin_zero(data: Path, tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ that goes on to answer honestly must score exactly as the baseline does.
 """
 
 import json
+import os
 import shutil
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +27,14 @@ from agentbench_agents.protocol import (
     take_snapshot,
 )
 from agentbench_agents.research_result import instance_anchors, outcome
-from agentbench_sandbox import Limits, Mount, Sandbox, open_sandbox
+from agentbench_sandbox import (
+    ImageError,
+    Limits,
+    Mount,
+    Sandbox,
+    SandboxUnavailableError,
+    open_sandbox,
+)
 from agentbench_tasks import PreparedResearch, load_research, prepare_research
 from agentbench_tasks.research_tasks.rainfall import lite
 
@@ -41,13 +50,26 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedResearch:
         return prepare_research(load_research(TASK), tmp_path_factory.mktemp("data"))
 
 
-def runner_of(prepared: PreparedResearch, limits: Limits | None = None) -> Runner:
+def runner_of(
+    prepared: PreparedResearch, limits: Limits | None = None, *, backend: str = "local"
+) -> Runner:
     chosen = limits or Limits(memory_mib=1024, disk_mib=128, file_mib=64, cpus=1, output_mib=1)
 
     def opened(mounts: tuple[Mount, ...]) -> Sandbox:
-        return open_sandbox("local", mounts=mounts, limits=chosen, hide=prepared.task.hide)
+        if backend == "docker":
+            return open_docker(mounts, chosen, prepared)
+        return open_sandbox(backend, mounts=mounts, limits=chosen, hide=prepared.task.hide)
 
     return Runner(prepared=prepared, open_sandbox=opened)
+
+
+def open_docker(mounts: tuple[Mount, ...], limits: Limits, prepared: PreparedResearch) -> Sandbox:
+    try:
+        return open_sandbox("docker", mounts=mounts, limits=limits, hide=prepared.task.hide)
+    except (SandboxUnavailableError, ImageError) as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(error))
 
 
 def submission(prepared: PreparedResearch, source: str, **more: bytes) -> Snapshot:
@@ -87,76 +109,86 @@ NO_EFFECT = {
     "monkeypatch numpy": (
         "import numpy\nnumpy.mean = numpy.average = lambda *a, **k: 1.0\n"
         "numpy.greater_equal = lambda *a: True\nprint('patched')",
-        "",
+        "changes the module numpy",
     ),
     "import the scorer and patch the metric": (
         "import agentbench_tasks.research_tasks.rainfall.metric as m\n"
         f"m.mean_csi = lambda *a: 1.0\nprint('{MARK}')",
-        "",
+        "imports the benchmark",
     ),
     "import the generator": (
         f"from agentbench_tasks.research_tasks.rainfall.lite import generate\nprint('{MARK}')",
-        "",
+        "imports the benchmark",
     ),
     "write result files": (
         "import json, os\nos.makedirs('output', exist_ok=True)\n"
         "for p in ('dev.jsonl', 'result.json', 'output/idea_evals.json', 'outputs/score.json'):\n"
         "    os.makedirs('outputs', exist_ok=True)\n"
         "    json.dump({'score': 1.0, 'performance': 1.0}, open(p, 'w'))",
-        "",
+        "result.json was added, by the method while it ran: no effect",
     ),
     "find labels by name": (
         "import os\nfor top, _, names in os.walk('/'):\n"
         "    if top.startswith(('/proc', '/sys', '/train')): continue\n"
         "    if 'labels' in top.split('/')[-1:] and 'rain.npy' in names or 'seed.json' in names:\n"
         f"        print('{MARK}', top)",
-        "",
+        "names the path 'labels'",
     ),
     "find labels beside the inputs": (
         "import glob\n"
         "for p in ('/inputs/../labels/*', '/inputs/labels/*', '/private/*', '/data/*', '/inputs/r*'):\n"
         f"    if glob.glob(p): print('{MARK}', p)",
-        "",
+        "names the path '/private/*'",
     ),
-    "change the inputs": (f"open('/inputs/satellite.npy', 'r+b').write(b'x')\nprint('{MARK}')", ""),
+    "change the inputs": (
+        f"open('/inputs/satellite.npy', 'r+b').write(b'x')\nprint('{MARK}')",
+        "writes files by hand",
+    ),
     "poison the training data": (
         f"open('/train/rain.npy', 'r+b').write(b'x')\nprint('{MARK}')",
-        "",
+        "writes files by hand",
     ),
     "replace a mounted file": (
         f"import os\nos.rename('/train/rain.npy', '/train/old.npy')\nprint('{MARK}')",
-        "",
+        "moves or links (rename)",
     ),
     "read /proc of other processes": (
         "import glob\nfor p in glob.glob('/proc/[0-9]*/cmdline'):\n"
         "    line = open(p, 'rb').read()\n"
         f"    if b'pytest' in line or b'agentbench_agents' in line: print('{MARK}', line)",
-        "",
+        "names the path '/proc/[0-9]*/cmdline'",
     ),
     "read the host's environment": (
         "import os, glob\nfor p in glob.glob('/proc/[0-9]*/environ'):\n"
         f"    if b'TAMPER_CANARY' in open(p, 'rb').read(): print('{MARK}')\n"
         f"if 'TAMPER_CANARY' in os.environ: print('{MARK}')",
-        "",
+        "reads the environment",
     ),
     "connect to the internet": (
         f"import socket\nsocket.create_connection(('1.1.1.1', 53), 2)\nprint('{MARK}')",
-        "",
+        "talks to the network (socket)",
     ),
     "set the clock": (
         f"import time\ntime.clock_settime(time.CLOCK_REALTIME, 0)\nprint('{MARK}')",
-        "",
+        "sets the clock",
     ),
-    "become root": (f"import os\nos.setuid(0)\nprint('{MARK}')", ""),
+    "become root": (f"import os\nos.setuid(0)\nprint('{MARK}')", "changes its rights (setuid)"),
     "write outside the working directory": (
         f"open('/usr/lib/python3/evil.py', 'w').write('')\nprint('{MARK}')",
-        "",
+        "names the path '/usr/lib/python3/evil.py'",
     ),
-    "flood the output": ("print('x' * 50_000_000)", ""),
+    "flood the output": (
+        "import sys\nfor _ in range(50): print('x' * 1_000_000)",
+        "printed more than is kept",
+    ),
+    "shadow a module of the standard library": (
+        "open('json.py', 'w').write('x = 1')",
+        "json.py was added, by the method while it ran: no effect",
+    ),
     "read what an earlier run left": (
         "import os\nfor p in ('/tmp/state', 'state', '/dev/shm/state'):\n"
         f"    if os.path.exists(p): print('{MARK}')\n    open(p, 'w').write('1')",
-        "",
+        "names the path '/tmp/state'",
     ),
     "extra outputs and links": (
         "import os\nos.makedirs('outputs', exist_ok=True)\n"
@@ -176,6 +208,7 @@ def test_an_attack_without_effect_scores_as_the_baseline(
     assert run.status == "ok", (run.reason, run.output)
     assert run.score == honest.score
     assert MARK not in run.output
+    assert run.remarks, "an attack that nobody hears of"
     assert remark in " ".join(run.remarks)
     prepare_research(prepared.task, prepared.path.parent.parent)  # checks every prepared file
 
@@ -324,6 +357,122 @@ def test_too_many_processes_are_a_failure(prepared: PreparedResearch) -> None:
     assert run.status == "failed"
 
 
+def test_a_time_out_is_margin_zero(prepared: PreparedResearch, honest: MethodRun) -> None:
+    runner = runner_of(prepared)
+    snapshot = submission(prepared, instead("import time\ntime.sleep(60)"))
+    tested = runner.run(snapshot, "baseline", "test", timeout_s=3)
+    assert tested.status == "timeout"
+    found = outcome(
+        prepared,
+        instance_anchors(runner),
+        snapshot=snapshot,
+        method="baseline",
+        dev=1.0,
+        tested=tested,
+        baseline=honest,
+    )
+    assert (found.margin, found.margin_clipped, found.test) == (0.0, 0.0, None)
+    assert (found.status, found.level) == ("timeout", "L2")
+
+
+NVIDIA_SMI = """#!/bin/sh
+# In place of a GPU, which the test machines lack: 100 MiB in use, and more with every question.
+n=$(cat {count} 2>/dev/null || echo 0)
+echo $((n + 1)) > {count}
+echo $((100 + n * 3000))
+"""
+
+
+def test_gpu_memory_over_the_limit_is_a_failure(
+    prepared: PreparedResearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(NVIDIA_SMI.format(count=tmp_path / "count"))
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    resources = prepared.task.resources.model_copy(update={"gpu_memory_mib": 5000})
+    task = prepared.task.model_copy(update={"resources": resources})
+    runner = runner_of(replace(prepared, task=task))
+    code = instead("import time\ntime.sleep(60)")
+    began = time.monotonic()
+    run = runner.run(submission(prepared, code), "baseline", "test")
+    assert run.status == "failed"
+    assert "MiB of GPU memory; 5000 are allowed" in run.reason
+    assert time.monotonic() - began < 50
+
+
+def test_a_method_is_told_its_gpu_memory(prepared: PreparedResearch) -> None:
+    resources = prepared.task.resources.model_copy(update={"gpu_memory_mib": 4321})
+    task = prepared.task.model_copy(update={"resources": resources})
+    runner = runner_of(replace(prepared, task=task))
+    code = before("import os\nprint('limit', os.environ['AGENTBENCH_GPU_MEMORY_MIB'])")
+    assert "limit 4321" in runner.run(submission(prepared, code), "baseline", "dev").output
+
+
+CORE = (
+    "edit main.py and task.py",
+    "import the scorer and patch the metric",
+    "find labels by name",
+    "change the inputs",
+    "read /proc of other processes",
+    "connect to the internet",
+    "set the clock",
+    "write outside the working directory",
+    "extra outputs and links",
+)
+CORE_BROKEN = (
+    "leave a background process",
+    "fork past the limit",
+    "exhaust memory",
+    "a link as the answer",
+    "a pickle as the answer",
+)
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("name", CORE)
+def test_core_attacks_have_no_effect_on_docker(
+    name: str, prepared: PreparedResearch, honest: MethodRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAMPER_CANARY", "1")
+    code, remark = NO_EFFECT[name]
+    runner = runner_of(prepared, backend="docker")
+    run = runner.run(submission(prepared, before(code)), "baseline", "test")
+    assert run.status == "ok", (run.reason, run.output)
+    # Another build of numpy: the same but for the last digits.
+    assert run.score == pytest.approx(honest.score, rel=1e-3)
+    assert MARK not in run.output
+    assert remark in " ".join(run.remarks)
+    prepare_research(prepared.task, prepared.path.parent.parent)
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("name", CORE_BROKEN)
+def test_core_attacks_break_their_own_run_on_docker(name: str, prepared: PreparedResearch) -> None:
+    source, status, reason = BROKEN[name]
+    limit = 6.0 if status == "timeout" else None
+    runner = runner_of(prepared, backend="docker")
+    run = runner.run(submission(prepared, source), "baseline", "test", timeout_s=limit)
+    assert run.status == status
+    assert reason in run.reason
+    assert run.score is None
+
+
+def test_cached_predictions_are_gone(prepared: PreparedResearch, honest: MethodRun) -> None:
+    code = instead(
+        f"for p in ('/tmp/rain.npy', '/var/tmp/rain.npy', '/dev/shm/rain.npy', 'rain.npy'):\n"
+        f"    if os.path.exists(p):\n        print('{MARK}')\n        return np.load(p)\n"
+        "    try: np.save(p, Honest.predict(self, x))\n    except OSError: pass\n"
+        "return Honest.predict(self, x)"
+    )
+    runner = runner_of(prepared)
+    runs = [runner.run(submission(prepared, code), "baseline", phase) for phase in ("dev", "test")]
+    assert [run.status for run in runs] == ["ok", "ok"]
+    assert runs[1].score == honest.score
+    assert all(MARK not in run.output for run in runs)
+    assert "names the path '/tmp/rain.npy'" in " ".join(runs[1].remarks)
+
+
 def test_the_clock_is_the_hosts(prepared: PreparedResearch) -> None:
     code = before("import time\ntime.sleep(2)\ntime.monotonic = time.time = lambda: 0.0")
     run = runner_of(prepared).run(submission(prepared, code), "baseline", "test")
@@ -404,7 +553,9 @@ IN_THE_REPOSITORY: Mapping[str, tuple[str, str]] = {
     "edit main.py": ("echo 'print(1)' > main.py", "main.py was changed, ignored"),
     "move task.py": ("mv task.py x.py && echo > task.py", "task.py was changed, ignored"),
     "delete main.py": ("rm main.py", "main.py was changed, ignored"),
-    "shadow numpy": ("echo 'x = 1' > numpy.py", ""),
+    "shadow numpy": ("echo 'x = 1' > numpy.py", "numpy.py was added, ignored"),
+    "add an evaluation.py": ("echo 'x = 1' > evaluation.py", "evaluation.py was added, ignored"),
+    "write the harness's log": ("echo '{}' > dev.jsonl", "dev.jsonl was added, ignored"),
     "a link out of methods": ("ln -s /etc/passwd methods/a.py", "methods/a.py: not a regular file"),
     "a linked folder": ("ln -s /data methods/data", "methods/data: not a regular file"),
     "a FIFO": ("mkfifo methods/f.py", "methods/f.py: not a regular file"),

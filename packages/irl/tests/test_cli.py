@@ -1,4 +1,6 @@
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import Any
 import pytest
 
 from agentbench_irl.cli import main
+from agentbench_irl.settings import read_settings
 
 
 def run(
@@ -71,6 +74,19 @@ def test_bad_input_is_one_line_and_code_2(
     assert complaint in err
     assert err.count("\n") == 1
     assert not out.exists()
+
+
+def test_flags_of_the_page_are_understood_and_kept(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "irl.md").read_text(encoding="utf-8")
+    (flags,) = re.findall(r"`(--fsdp .*)`", page)
+    words = ["--model", "m", "--data", "d", "--use-cpu", *shlex.split(flags)]
+    settings = read_settings(None, words)
+    assert settings.config.fsdp is True
+    assert settings.config.fsdp_config["version"] == 2  # pyright: ignore[reportIndexIssue, reportArgumentType, reportCallIssue, reportOptionalSubscript]
+    settings.save(tmp_path)
+    again = read_settings(tmp_path / "config.yaml", [])
+    assert again.asked == settings.asked
+    assert again.config.fsdp_config == settings.config.fsdp_config
 
 
 @pytest.mark.slow

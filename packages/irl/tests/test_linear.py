@@ -20,6 +20,7 @@ from agentbench_irl import (
     mixture_loss,
     next_scored,
 )
+from agentbench_irl.divergences import Divergence
 from agentbench_irl.kernels import iqlearn, nvrtc
 from agentbench_irl.kernels.products import HeadProducts
 from agentbench_irl.linear import (
@@ -28,7 +29,6 @@ from agentbench_irl.linear import (
     linear_mixture_loss,
     needed_rows,
 )
-from agentbench_irl.losses import Divergence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from agentbench_irl import losses
-from agentbench_irl.losses import iqlearn_loss, mixture_loss, penalty
+from agentbench_irl import baselines, divergences, losses
+from agentbench_irl.divergences import penalty
+from agentbench_irl.losses import iqlearn_loss, mixture_loss
 from agentbench_irl.transitions import IGNORE, TERMINAL, UNKNOWN, next_scored
 
 
@@ -31,7 +32,10 @@ def wild_successor(targets: Tensor, seed: int) -> Tensor:
 
 
 def test_docstring_examples() -> None:
-    assert doctest.testmod(losses).failed == 0
+    for module in (losses, divergences, baselines):
+        ran = doctest.testmod(module)
+        assert ran.attempted > 0
+        assert ran.failed == 0
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
@@ -51,30 +55,6 @@ def test_without_td_it_is_cross_entropy(dtype: torch.dtype) -> None:
     tolerance = 1e-15 if dtype == torch.float64 else 2e-7
     assert loss.item() == pytest.approx(expected.item(), rel=tolerance, abs=tolerance)
     torch.testing.assert_close(ours.grad, theirs.grad, rtol=tolerance * 10, atol=tolerance)
-
-
-@pytest.mark.parametrize("temperature", [1.0, 0.7])
-@pytest.mark.parametrize("discount", [1.0, 0.9])
-@pytest.mark.parametrize("td_weight", [0.1, 1.0])
-@pytest.mark.parametrize("linked", ["default", "wild"])
-def test_gradient_is_exact(
-    temperature: float, discount: float, td_weight: float, linked: str
-) -> None:
-    logits, targets = batch(1, rows=6, actions=5)
-    successor = wild_successor(targets, 2) if linked == "wild" else None
-
-    def loss(z: Tensor) -> Tensor:
-        return iqlearn_loss(
-            z,
-            targets,
-            td_weight=td_weight,
-            discount=discount,
-            successor=successor,
-            terminal_value=0.7,
-            temperature=temperature,
-        ).loss
-
-    assert torch.autograd.gradcheck(loss, (logits.requires_grad_(),))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
@@ -132,26 +112,6 @@ def test_offline_mixture_is_the_offline_loss() -> None:
     )
     torch.testing.assert_close(offline.loss, mixture.loss, rtol=1e-13, atol=0)
     torch.testing.assert_close(offline.metrics.sums, mixture.metrics.sums)
-
-
-def test_mixture_gradient_is_exact() -> None:
-    logits, targets = batch(6, rows=5, actions=4)
-    weights = torch.rand(3, *targets.shape, dtype=torch.float64)
-
-    def loss(z: Tensor, w: Tensor) -> Tensor:
-        return mixture_loss(
-            z,
-            targets,
-            expert_weight=w[0],
-            value_weight=w[1],
-            td_row_weight=w[2],
-            td_weight=0.37,
-            discount=0.95,
-            successor=wild_successor(targets, 7),
-            terminal_value=1.3,
-        ).loss
-
-    assert torch.autograd.gradcheck(loss, (logits.requires_grad_(), weights.requires_grad_()))
 
 
 def test_total_reward_telescopes_without_discount() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agentbench_irl.cli import main
-from agentbench_irl.trainer import last_checkpoint
+from agentbench_irl.pretrained import last_checkpoint
 
 STEPS = 150
 

@@ -2,6 +2,7 @@
 # pyright: reportUnknownArgumentType=false
 # (torch and transformers annotate their classes in part)
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from torch import Tensor, nn
 
 from agentbench_irl.config import IQLearnConfig
 from agentbench_irl.errors import ConfigError, DataError, UnsupportedModelError
+from agentbench_irl.pretrained import last_checkpoint
 from agentbench_irl.testing import byte_tokenizer, tiny_causal_lm, tiny_encoder_decoder
-from agentbench_irl.trainer import IQLearnTrainer, last_checkpoint
+from agentbench_irl.trainer import IQLearnTrainer
 
 PROMPTS: list[dict[str, Any]] = [
     {"prompt": f"{number} plus {number}: ", "completion": str(2 * number)} for number in range(12)
@@ -111,6 +113,61 @@ def test_layout_changes_nothing(
         assert found[f"eval_{name}"] == pytest.approx(expected[f"eval_{name}"], rel=1e-5), name
 
 
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {"packing": True, "max_length": 64},
+        {"packing": True, "max_length": 200, "padding_free": True},
+        {"padding_free": True},
+        {"pad_to_multiple_of": 16},
+        {"per_device_train_batch_size": 3, "gradient_accumulation_steps": 3},
+    ],
+    ids="-".join,
+)
+def test_layout_changes_no_gradient(
+    tmp_path: Path, chats: list[dict[str, Any]], layout: dict[str, Any]
+) -> None:
+    """One plain step of gradient descent over all examples."""
+    examples = [*chats[:7], {"text": "a plain text"}, {"text": "stopped", "truncated": True}]
+    options: dict[str, Any] = {
+        "terminal_value": 0.3,
+        "discount": 0.9,
+        "max_steps": 1,
+        "max_grad_norm": 0.0,
+        "per_device_train_batch_size": len(examples),
+    }
+    runs = [trainer(tmp_path, examples, **(options | other)) for other in ({}, layout)]
+    start = weights(runs[0])
+    for run in runs:
+        run.train()
+    steps = [weights(run) - start for run in runs]
+    assert steps[0].norm() > 1e-3
+    assert (steps[1] - steps[0]).norm() < 1e-5 * steps[0].norm()
+
+
+def ignorant_models() -> list[nn.Module]:
+    """Return models that do not look at position ids, or not to keep texts apart."""
+    from transformers import BloomConfig, BloomForCausalLM, MambaConfig, MambaForCausalLM
+
+    return [
+        BloomForCausalLM(BloomConfig(vocab_size=258, hidden_size=32, n_layer=2, n_head=4)),
+        MambaForCausalLM(MambaConfig(vocab_size=258, hidden_size=32, num_hidden_layers=2)),
+    ]
+
+
+@pytest.mark.parametrize("layout", [{"packing": True}, {"padding_free": True}], ids="-".join)
+@pytest.mark.parametrize("model", ignorant_models(), ids=lambda model: type(model).__name__)
+def test_packing_is_refused_where_texts_would_see_each_other(
+    tmp_path: Path, chats: list[dict[str, Any]], layout: dict[str, Any], model: nn.Module
+) -> None:
+    run = trainer(tmp_path, chats, model=model, max_length=128, **layout)
+    before = weights(run)
+    with pytest.raises(UnsupportedModelError, match="does not keep texts apart"):
+        run.train()
+    assert torch.equal(weights(run), before)
+    assert trainer(tmp_path, chats, model=model, max_steps=1).train().global_step == 1
+
+
 def test_without_td_it_is_the_model_s_own_loss(tmp_path: Path, chats: list[dict[str, Any]]) -> None:
     """λ = 0 is the cross-entropy that transformers computes from labels."""
     run = trainer(tmp_path, chats[:6], td_weight=0.0, per_device_eval_batch_size=6)
@@ -164,6 +221,51 @@ def test_saves_what_loads_again(tmp_path: Path, chats: list[dict[str, Any]]) -> 
     assert torch.equal(weights(run), torch.cat([w.flatten() for w in loaded.parameters()]))
 
 
+@pytest.mark.parametrize("encoder_decoder", [False, True])
+def test_card_says_what_was_trained_and_its_example_runs(
+    tmp_path: Path,
+    chats: list[dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    encoder_decoder: bool,
+) -> None:
+    examples, model = (PROMPTS, tiny_encoder_decoder()) if encoder_decoder else (chats, None)
+    run = trainer(tmp_path, examples, model=model, td_weight=0.25, discount=0.9, seed=7)
+    run.train()
+    run.save_model()
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    scored = int(sum(one.rows.targets.ge(0).sum() for (one,) in run.train_dataset))  # pyright: ignore[reportGeneralTypeIssues, reportOptionalIterable]
+    for line in (
+        "library_name: transformers",
+        "- iqlearn",
+        "| λ (`td_weight`) | 0.25 |",
+        "| γ (`discount`) | 0.9 |",
+        f"| value after the end | {run.reward_scale.terminal_value} |",
+        "| updates | 4 |",
+        "| seed | 7 |",
+        f"| torch | {torch.__version__.partition('+')[0]}",
+    ):
+        assert line in card
+    assert f" {scored} |" in next(row for row in card.splitlines() if row.startswith("| training"))
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    exec(code, {})  # noqa: S102 - the example of the card
+    assert "tensor([" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("loss_type", ["mle", "gem", "dft"])
+def test_card_of_a_baseline_names_it(
+    tmp_path: Path, chats: list[dict[str, Any]], loss_type: str
+) -> None:
+    run = trainer(tmp_path, chats, loss_type=loss_type)
+    run.create_model_card(model_name="x")
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert f"- {loss_type}\n" in card
+    assert "td_weight" not in card
+
+
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 def test_lora_trains_only_adapters(tmp_path: Path, chats: list[dict[str, Any]]) -> None:
     from peft import LoraConfig, get_peft_model
@@ -176,6 +278,7 @@ def test_lora_trains_only_adapters(tmp_path: Path, chats: list[dict[str, Any]]) 
     run.save_model()
     assert run.evaluate()["eval_accuracy"] > 0.5
     assert (tmp_path / "adapter_model.safetensors").exists()
+    assert "library_name: peft" in (tmp_path / "README.md").read_text(encoding="utf-8")
     for name, weight in model.get_base_model().named_parameters():
         if "lora" not in name:
             assert torch.equal(weight, frozen[name.replace("base_layer.", "")]), name

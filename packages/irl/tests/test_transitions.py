@@ -1,11 +1,15 @@
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
 # (torch's stubs leave parts unknown)
 import doctest
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from agentbench_irl import transitions
 from agentbench_irl.losses import iqlearn_loss
@@ -75,39 +79,119 @@ def rows_of(text: tuple[list[bool], bool]) -> Transitions:
     return text_transitions(tokens, torch.tensor(written), truncated=truncated)
 
 
+OPTIONS: dict[str, Any] = {"td_weight": 0.3, "discount": 0.9, "terminal_value": 0.4}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alone:
+    """Texts by themselves: logits, rows, summed loss and its gradients."""
+
+    logits: list[Tensor]
+    rows: list[Transitions]
+    loss: Tensor
+    gradients: list[Tensor]
+
+
+def each_alone(documents: list[tuple[list[bool], bool]]) -> Alone:
+    generator = torch.Generator().manual_seed(len(documents))
+    rows = [rows_of(text) for text in documents]
+    logits = [
+        torch.randn(
+            len(one.targets), 5, generator=generator, dtype=torch.float64, requires_grad=True
+        )
+        for one in rows
+    ]
+    losses = [
+        iqlearn_loss(z, one.targets, successor=one.successor, normalizer=1.0, **OPTIONS).loss
+        for z, one in zip(logits, rows, strict=True)
+    ]
+    loss = torch.stack(losses).sum()
+    return Alone(
+        logits=logits, rows=rows, loss=loss.detach(), gradients=list(gradient(loss, logits))
+    )
+
+
+def gradient(loss: Tensor, logits: list[Tensor]) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(loss, logits, materialize_grads=True, allow_unused=True)
+
+
+def laid_out(alone: Alone, which: list[int], *, left: int, right: int) -> tuple[Tensor, ...]:
+    """Return logits, targets and successors of one row that holds some texts, and padding."""
+    offset, moved = left, list[Transitions]()
+    for index in which:
+        moved.append(alone.rows[index].at(offset))
+        offset += len(alone.rows[index].targets)
+    pads = [torch.full((n,), IGNORE) for n in (left, right)]
+    filler = [torch.full((n, 5), 7.0, dtype=torch.float64) for n in (left, right)]
+    return (
+        torch.cat([filler[0], *(alone.logits[index] for index in which), filler[1]]),
+        torch.cat([pads[0], *(one.targets for one in moved), pads[1]]),
+        torch.cat([pads[0] * 0, *(one.successor for one in moved), pads[1] * 0]),
+    )
+
+
+def same_as_alone(loss: Tensor, alone: Alone) -> None:
+    torch.testing.assert_close(loss.detach(), alone.loss)
+    torch.testing.assert_close(list(gradient(loss, alone.logits)), alone.gradients)
+
+
+@settings(deadline=None)
 @given(texts, st.integers(0, 3), st.integers(0, 3))
-def test_packing_and_padding_change_nothing(
+def test_packing_and_padding_side_change_neither_loss_nor_gradient(
     documents: list[tuple[list[bool], bool]], left: int, right: int
 ) -> None:
-    """Sum of the losses alone = loss of the packed row, wherever padding is put."""
-    generator = torch.Generator().manual_seed(len(documents))
-    alone = [rows_of(text) for text in documents]
-    logits = [
-        torch.randn(len(rows.targets), 5, generator=generator, dtype=torch.float64)
-        for rows in alone
-    ]
-    options = {"td_weight": 0.3, "discount": 0.9, "terminal_value": 0.4, "normalizer": 1.0}
-    expected = sum(
-        iqlearn_loss(z, rows.targets, successor=rows.successor, **options).loss  # pyright: ignore[reportArgumentType]
-        for z, rows in zip(logits, alone, strict=True)
+    """All texts in one row, with padding before and after."""
+    alone = each_alone(documents)
+    logits, targets, successor = laid_out(
+        alone, list(range(len(documents))), left=left, right=right
     )
-    offset, moved = left, list[Transitions]()
-    for rows in alone:
-        moved.append(rows.at(offset))
-        offset += len(rows.targets)
-    pads = [torch.full((n,), IGNORE) for n in (left, right)]
-    targets = torch.cat([pads[0], *(rows.targets for rows in moved), pads[1]])
-    successor = torch.cat([pads[0] * 0, *(rows.successor for rows in moved), pads[1] * 0])
-    filler = [torch.randn(n, 5, generator=generator, dtype=torch.float64) for n in (left, right)]
-    packed = iqlearn_loss(
-        torch.cat([filler[0], *logits, filler[1]]),
-        targets,
-        successor=successor,
-        **options,  # pyright: ignore[reportArgumentType]
-    ).loss
-    torch.testing.assert_close(packed, torch.as_tensor(expected, dtype=torch.float64))
+    out = iqlearn_loss(logits, targets, successor=successor, normalizer=1.0, **OPTIONS)
+    same_as_alone(out.loss, alone)
 
 
+@settings(deadline=None)
+@given(documents=texts, on_the_left=st.booleans())
+def test_a_padded_batch_changes_neither_loss_nor_gradient(
+    documents: list[tuple[list[bool], bool]], *, on_the_left: bool
+) -> None:
+    """One row per text, padded to the longest on one side."""
+    alone = each_alone(documents)
+    length = max(len(written) for written, _ in documents)
+    parts = list[tuple[Tensor, ...]]()
+    for number, (written, _) in enumerate(documents):
+        missing = length - len(written)
+        left, right = (missing, 0) if on_the_left else (0, missing)
+        logits, targets, successor = laid_out(alone, [number], left=left, right=right)
+        start = number * length
+        parts.append((logits, targets, torch.where(successor >= 0, successor + start, successor)))
+    logits, targets, successor = (torch.stack(part) for part in zip(*parts, strict=True))
+    out = iqlearn_loss(logits, targets, successor=successor, normalizer=1.0, **OPTIONS)
+    same_as_alone(out.loss, alone)
+
+
+@settings(deadline=None)
+@given(texts, st.data())
+def test_splitting_and_accumulation_change_neither_loss_nor_gradient(
+    documents: list[tuple[list[bool], bool]], data: st.DataObject
+) -> None:
+    """Batches of any of the texts, their losses over the tokens of all, gradients added up."""
+    alone = each_alone(documents)
+    batch_of = [data.draw(st.integers(0, 2)) for _ in documents]
+    scored = sum(int((one.targets != IGNORE).sum()) for one in alone.rows)
+    added = [torch.zeros_like(one) for one in alone.logits]
+    total = torch.zeros((), dtype=torch.float64)
+    for batch in set(batch_of):
+        which = [index for index, number in enumerate(batch_of) if number == batch]
+        logits, targets, successor = laid_out(alone, which, left=0, right=1)
+        normalizer = max(scored, 1)
+        out = iqlearn_loss(logits, targets, successor=successor, normalizer=normalizer, **OPTIONS)
+        total += out.loss.detach()
+        added = [a + b for a, b in zip(added, gradient(out.loss, alone.logits), strict=True)]
+    torch.testing.assert_close(total * max(scored, 1), alone.loss)
+    torch.testing.assert_close([one * max(scored, 1) for one in added], alone.gradients)
+
+
+@settings(deadline=None)
 @given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=1, max_size=4))
 def test_next_scored_walks_every_scored_row_once(mask: list[list[bool]]) -> None:
     scored = torch.tensor(mask)

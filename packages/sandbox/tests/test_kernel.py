@@ -7,6 +7,12 @@ import pytest
 from agentbench_sandbox import Sandbox, SandboxClosedError
 
 
+@pytest.fixture(autouse=True)
+def _claims_kernels(sandbox: Sandbox) -> None:
+    if not sandbox.capabilities.kernel:
+        pytest.skip(f"{sandbox.backend} does not claim Python sessions")
+
+
 def test_state_is_kept_and_values_come_back(sandbox: Sandbox) -> None:
     with sandbox.python() as kernel:
         first = kernel.run("import math\nx = 41\nprint('said')\nx + 1")

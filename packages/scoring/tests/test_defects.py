@@ -111,9 +111,7 @@ def test_kl_divergence_refuses_negative_probabilities() -> None:
         get_metric("kl_divergence")(true, pred)
 
 
-@pytest.mark.parametrize("grader", [mledojo, mlebench], ids=["mle-dojo", "mle-bench"])
-def test_kappa_weighs_ratings_and_not_label_indices(grader: object) -> None:
-    del grader
+def test_kappa_weighs_ratings_and_not_label_indices() -> None:
     true, pred = [0, 4, 4, 0], [0, 4, 3, 3]
     # ratings 0, 3, 4: squared gaps 1, 9, 16; observed (0 + 0 + 1 + 9)/4, expected by margins
     observed = 10 / 4
@@ -303,3 +301,87 @@ def test_all_zero_boards_rank_nobody() -> None:
         Leaderboard([0.0] * 50, higher_is_better=True)
     with pytest.raises(DegenerateLeaderboardError):
         Leaderboard([0.9, NAN, 0.7], higher_is_better=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("gini_normalized", id="porto and liberty"),
+        pytest.param("accuracy", id="eleven like accuracy"),
+        "roc_auc",
+    ],
+)
+def test_a_submission_with_nan_has_no_score(name: str) -> None:
+    with pytest.raises(InvalidSubmissionError):
+        get_metric(name)([0, 1, 1, 0], [0.0, NAN, 1.0, 0.0])
+
+
+def test_home_data_is_the_mean_absolute_error_of_its_board() -> None:
+    true, pred = [100_000.0, 200_000.0], [110_000.0, 170_000.0]
+    assert get_metric("mae")(true, pred) == 20_000
+    logs = [math.log(100_001 / 110_001), math.log(200_001 / 170_001)]
+    right = math.sqrt(sum(v * v for v in logs) / 2)
+    assert get_metric("rmsle")(true, pred) == pytest.approx(right)
+
+
+def test_airbus_ships_at_the_threshold_are_no_hit() -> None:
+    assert get_metric("mask_f2_iou")([["1 2"]], [["1 1"]]) == 0  # IoU is exactly 1/2
+    # IoU 7/10 exceeds .50 .55 .60 .65 and not .70
+    assert get_metric("mask_f2_iou")([["1 10"]], [["1 7"]]) == pytest.approx(4 / 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "true", "pred"),
+    [
+        ("gini_normalized", [1, 1], [0.2, 0.3]),  # DontGetKicked
+        ("roc_auc", [0, 0], [0.2, 0.3]),  # playground-series-s3e18
+        ("roc_auc_columns", [[0, 1], [1, 1]], [[0.2, 0.3], [0.4, 0.5]]),  # plant-pathology, ranzcr
+    ],
+)
+def test_one_class_is_undefined_and_not_a_half(name: str, true: object, pred: object) -> None:
+    with pytest.raises(UndefinedMetricError):
+        get_metric(name)(true, pred)
+
+
+def test_vinbigdata_a_single_right_box_counts() -> None:
+    assert get_metric("voc_map")([[[3, 0, 0, 10, 10]]], [[[3, 0.9, 0, 0, 10, 10]]], iou=0.4) == 1
+
+
+def test_vinbigdata_boxes_of_iou_16_percent_do_not_match() -> None:
+    # corners (0, 0, 10, 10) and (0, 0, 4, 4): 16/100; read as sizes they would overlap more
+    true, pred = [[[0, 50, 50, 60, 60]]], [[[0, 0.9, 50, 50, 54, 54]]]
+    assert get_metric("voc_map")(true, pred, iou=0.4) == 0
+    assert get_metric("voc_map")(true, pred, iou=0.15) == 1
+
+
+def test_google_quest_scores_are_never_nan() -> None:
+    spec = SubmissionSpec(
+        id_columns=("id",),
+        targets=(TargetSpec(name="a"), TargetSpec(name="b")),
+        metric="spearman_columns",
+    )
+    truth = {"id": [1, 2, 3], "a": [1.0, 2.0, 3.0], "b": [1.0, 3.0, 2.0]}
+    with pytest.raises(UndefinedMetricError, match="constant"):
+        score_submission(spec, truth | {"b": [5.0, 5.0, 5.0]}, truth)
+
+
+def test_amex_by_hand() -> None:
+    # by falling score: 1 0 1 0 with weights 1 20 1 20 of 42; the top 4 % is int(1.68) = 1 row
+    true, score = [0, 1, 1, 0], [0.1, 0.9, 0.3, 0.5]
+    gini = ((1 / 2 - 1 / 42) * 1 + (1 / 2 - 21 / 42) * 20 + (1 - 22 / 42) * 1) / (
+        (1 / 2 - 1 / 42) * 1 + (1 - 2 / 42) * 1 + (1 - 22 / 42) * 20  # of the order 1 1 0 0
+    )
+    assert gini == pytest.approx(2 / 23)
+    assert get_metric("amex_metric")(true, score) == pytest.approx((2 / 23 + 1 / 2) / 2)
+    assert get_metric("amex_metric")(true, [0, 1, 1, 0]) == pytest.approx((1 + 1 / 2) / 2)
+
+
+def test_wrmsse_by_hand() -> None:
+    truth = {
+        # the first series starts at its 1: steps 2 and -1; the second has steps 0 2 0 0
+        "train": [[0, 0, 1, 3, 2], [5, 5, 7, 7, 7]],
+        "test": [[2, 4], [1, 1]],
+        "weights": [0.75, 0.25],
+    }
+    expected = 0.75 * math.sqrt((1 / 2) / (5 / 2)) + 0.25 * math.sqrt(2 / 1)
+    assert get_metric("wrmsse")(truth, [[3, 4], [1, 3]]) == pytest.approx(expected)

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from agentbench_scoring import (
+    Evidence,
+    InvalidInputError,
     Leaderboard,
     SubmissionSpec,
     TargetSpec,
@@ -73,3 +75,38 @@ def test_every_long_common_run_is_found(tmp_path: Path) -> None:
     (tmp_path / "b.py").write_text("x = [1, 2, 3]\nwhile x:\n    x.pop()\n" + CODE + "\nx = {}\n")
     found = code_similarity(tmp_path / "a.py", tmp_path / "b.py")
     assert found.contained > 0.8
+
+
+def test_evidence_puts_findings_on_the_score(tmp_path: Path) -> None:
+    for name, code in (("mine", CODE), ("theirs", "# mine\n" + CODE), ("short", "x = 1")):
+        (tmp_path / f"{name}.py").write_text(code)
+    ids, sent = [1, 2, 3], [1.0, 2.0, 4.5]
+    evidence = Evidence(
+        board=Leaderboard([2.0, 3.0], higher_is_better=False),
+        sample={"id": [3, 2, 1], "p": [4.5, 2.0, 1.0]},  # aligned by id
+        others={
+            "ann": {"id": ids, "p": [1.01, 2.0, 4.5]},
+            "bob": {"id": ids, "p": [4.0, 1.0, 2.0]},
+            "invalid": {"id": [1], "p": [1.0]},
+        },
+        code=tmp_path / "mine.py",
+        other_code={"eve": tmp_path / "theirs.py", "short": tmp_path / "short.py"},
+    )
+    score = score_submission(SPEC, {"id": ids, "p": sent}, TRUTH, evidence=evidence)
+    assert [finding.code for finding in score.findings] == [
+        "better_than_best_human",
+        "near_duplicate",
+        "close_to_sample",
+        "similar_code",
+    ]
+    assert "of ann" in score.findings[1].message
+    assert "in eve" in score.findings[3].message
+    assert not score_submission(SPEC, {"id": ids, "p": sent}, TRUTH).findings
+
+
+def test_every_column_of_a_near_duplicate_agrees() -> None:
+    first = {"a": [1.0, 2.0, 3.0], "b": [5.0, 1.0, 2.0]}
+    assert near_duplicate(first, first)
+    assert near_duplicate(first, first | {"b": [2.0, 1.0, 5.0]}) is None
+    with pytest.raises(InvalidInputError, match="compared"):
+        near_duplicate(first, {"a": [1.0, 2.0, 3.0]})

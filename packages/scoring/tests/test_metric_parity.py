@@ -19,7 +19,7 @@ from scipy import stats
 from scipy.spatial.distance import directed_hausdorff
 from sklearn import metrics as sk
 
-from agentbench_scoring import get_metric
+from agentbench_scoring import InvalidInputError, get_metric
 
 N = 300
 Case = tuple[Any, Any, dict[str, Any], float]
@@ -309,11 +309,46 @@ def test_agrees_with_the_reference(case: str, seed: int) -> None:
     assert get_metric(name)(true, pred, **params) == pytest.approx(expected, abs=tolerance)
 
 
-def test_compiled_auc_agrees_on_many_rows() -> None:
-    rng = np.random.default_rng(0)
-    true, score = rng.integers(0, 2, 200_000), rng.normal(size=200_000).round(3)
-    expected = sk.roc_auc_score(true, score)
-    assert get_metric("roc_auc")(true, score) == pytest.approx(expected, abs=1e-12)
+@pytest.mark.parametrize("size", [3, 5_000])
+def test_compiled_kernels_agree_with_numpy(size: int) -> None:
+    from agentbench_scoring.metrics import auc, classification, compiled
+
+    rng = np.random.default_rng(size)
+    positive, negative = (np.sort(rng.integers(0, size, size)) for _ in range(2))
+    expected = auc._wins_and_ties(positive, negative)
+    assert compiled.wins_and_ties(positive, negative) == expected
+    true, pred = rng.integers(-2, 3, (2, size))
+    expected = classification._count(true, pred, low=-2, k=5)
+    np.testing.assert_array_equal(compiled.confusion(true, pred, -2, 5), expected)
+    for side in ((true, pred + 3), (true - 1, pred)):
+        assert compiled.confusion(*side, -2, 5) is None
+        assert classification._count(*side, low=-2, k=5) is None
+
+
+def test_labels_that_come_late_are_counted() -> None:
+    true = np.r_[np.zeros(70_000, dtype=np.int64), 7, -3]
+    pred = np.r_[np.ones(70_000, dtype=np.int64), 7, -3]
+    expected = sk.f1_score(true, pred, average="macro", zero_division=0)
+    assert get_metric("f1_macro")(true, pred) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.int8, bool, float])
+def test_log_loss_takes_labels_of_any_type(dtype: type) -> None:
+    rng = np.random.default_rng(5)
+    true, chance = rng.integers(0, 2, 40_001), rng.uniform(0, 1, 40_001)
+    expected = sk.log_loss(true, np.clip(chance, 1e-15, 1 - 1e-15))
+    got = get_metric("log_loss")(true.astype(dtype), chance)
+    assert got == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("eps", [1e-300, 1e-17, 1e-15, 1e-3, "auto"])
+def test_log_loss_clips_certain_predictions(eps: float | str) -> None:
+    true, chance = np.arange(100) % 2, np.where(np.arange(100) % 3 == 0, 0.0, 0.7)
+    chance[5:10] = 1.0
+    clip = 2.0**-52 if eps == "auto" else float(eps)
+    right = np.where(true == 1, chance, 1 - chance).clip(clip, 1 - clip)
+    got = get_metric("log_loss")(true, chance, eps=eps)
+    assert got == pytest.approx(-np.log(right).mean(), rel=1e-12)
 
 
 def _rank_columns() -> dict[str, np.ndarray]:
@@ -330,9 +365,33 @@ def _rank_columns() -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("name", list(_rank_columns()))
 def test_ranks_of_long_columns_are_those_of_scipy(name: str) -> None:
-    from agentbench_scoring.metrics.correlation import ranks
+    from agentbench_scoring.metrics.ordering import ranks
 
     values = _rank_columns()[name]
     before = values.copy()
     np.testing.assert_array_equal(ranks(values), stats.rankdata(values))
     np.testing.assert_array_equal(values, before)
+
+
+@pytest.mark.parametrize("spread", [4, 40], ids=["many hits", "few hits"])
+def test_map_of_long_texts_is_that_of_lists(spread: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from agentbench_scoring.metrics import compiled, ranking
+
+    monkeypatch.setattr(ranking, "kernels", lambda _size: compiled)  # whatever the size
+    rng = np.random.default_rng(spread)
+    blanks = [" ", "  ", "\t", "\x1c", "\r "]
+    draw = lambda low, high: [  # noqa: E731 (called twice)
+        "".join(
+            f"{rng.choice(blanks)}w{word}"
+            for word in rng.integers(0, spread, rng.integers(low, high))
+        )
+        for _ in range(300)
+    ]
+    true, pred = draw(1, 6), draw(0, 15)
+    lists = ([text.split() for text in side] for side in (true, pred))
+    expected = get_metric("map_at_k")(*lists, k=7)
+    assert get_metric("map_at_k")(true, pred, k=7) == pytest.approx(expected, abs=1e-12)
+    with pytest.raises(InvalidInputError, match="row 2 has no relevant item"):
+        get_metric("map_at_k")(["a", "b", " "], ["a", "b", "c"], k=7)
+    for odd in ("é", "a\nb"):
+        assert get_metric("map_at_k")([odd], [odd], k=7) == 1

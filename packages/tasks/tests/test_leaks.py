@@ -5,8 +5,10 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 import pytest
 
 from agentbench_tasks import PreparedTask, load_task, prepare
@@ -167,6 +169,62 @@ def test_times_and_sizes_of_files_are_looked_at(tmp_path: Path) -> None:
         os.utime(prepared.public / "test" / name, (0, 10**9 * int(label) + place))
     (finding,) = lint(prepared)
     assert (finding.code, "file time" in finding.evidence) == ("one-feature-leak", True)
+
+
+def test_rows_that_differ_in_the_fourth_digit_are_found(tmp_path: Path) -> None:
+    prepared = prepare(load_task("bioresponse"), tmp_path, synthetic=200)
+    assert lint(prepared) == []
+    test = pl.read_csv(prepared.public / "test.csv")
+    nudged = test.with_columns(
+        pl.lit(0).alias("MoleculeId"), pl.lit(1).alias("Activity"), cs.float() * (1 + 1e-7)
+    )
+    rewrite(
+        prepared.public / "train.csv",
+        lambda t: pl.concat([t, nudged.cast(pl.String)], how="diagonal"),
+    )
+    (finding,) = [f for f in lint(prepared) if f.code == "near-duplicates"]
+    found, words = finding.evidence.split(" of ", 1)
+    assert words.startswith("40 test rows are a training row but for")
+    assert int(found) >= 30, "some values lie where rounding turns"
+
+
+def test_texts_with_a_word_changed_are_found(tmp_path: Path) -> None:
+    prepared = prepare(load_task("nlp-getting-started"), tmp_path, synthetic=200)
+    assert lint(prepared) == []
+    test = pl.read_csv(prepared.public / "test.csv", infer_schema=False)
+    texts = [f"{text} {text} and then {place}" for place, text in enumerate(test["text"])]
+    rewrite(prepared.public / "test.csv", lambda t: t.with_columns(pl.Series("text", texts)))
+    again = pl.Series("text", [f"Again: {text}" for text in texts])
+    rewrite(
+        prepared.public / "train.csv",
+        lambda t: t.with_columns(pl.concat([again, t["text"][len(again) :]])),
+    )
+    (finding,) = [f for f in lint(prepared) if f.code == "near-duplicates"]
+    found, words = finding.evidence.split(" of ", 1)
+    assert words == "40 test texts text are nearly those of a training row"
+    assert int(found) >= 36, "MinHash may miss a few"
+
+
+def test_pictures_made_a_little_brighter_are_found(tmp_path: Path) -> None:
+    image: Any = pytest.importorskip("PIL.Image")
+    prepared = prepare(load_task("aerial-cactus-identification"), tmp_path, synthetic=100)
+    for path in (prepared.public / "test").iterdir():
+        with image.open(path) as picture:
+            brighter = picture.point(lambda level: min(level + 2, 255))
+        brighter.save(prepared.public / "train" / f"more_{path.stem}.png")
+    (finding,) = [f for f in lint(prepared) if f.code == "near-duplicates"]
+    assert "look like a training picture" in finding.evidence
+
+
+def test_a_field_filled_for_one_answer_only_is_found(tmp_path: Path) -> None:
+    """random-acts-of-pizza as it really is: the giver is known only where a pizza was given."""
+    prepared = prepare(load_task("titanic"), tmp_path, synthetic=800)
+    survived = answers(prepared)["Survived"].to_list()
+    boats = [str(i) if alive == "1" and i % 2 else None for i, alive in enumerate(survived)]
+    rewrite(prepared.public / "test.csv", lambda t: t.with_columns(pl.Series("boat", boats)))
+    (finding,) = lint(prepared)
+    assert finding.code == "one-feature-leak"
+    assert "with boat filled have answer 1" in finding.evidence
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from agentbench_tasks import (
     ChangedDataError,
     InvalidOutputError,
     PreparationError,
-    SourceError,
     UnknownTaskError,
     load_research,
     prepare_research,
@@ -28,9 +27,11 @@ from agentbench_tasks.research_score import (
     jackknife_se,
 )
 from agentbench_tasks.research_tasks import transformer
+from agentbench_tasks.research_tasks.meta_learning import lite as meta_learning
 from agentbench_tasks.research_tasks.rainfall import lite as rainfall
 from agentbench_tasks.research_tasks.recommendation import lite as recommendation
 
+LITE = [name for name in research_names() if load_research(name).lite]
 QUICK = (
     "rainfall-nowcasting-lite",
     "product-recommendation-lite",
@@ -65,17 +66,25 @@ def test_a_seed_draws_the_same_instance(name: str, monkeypatch: pytest.MonkeyPat
 def test_every_task_is_whole(name: str) -> None:
     task = load_research(name)
     assert {"main.py", "task.py", "README.md", "methods/baseline.py"} <= set(task.starter())
-    assert {"methods/strong.py", "methods/__init__.py"} == set(task.reference())
     assert "agentbench_tasks" in task.hide
-    assert b"strong" not in b"".join(task.starter().values())
     assert task.background
-    assert not task.anchors.human
+    assert task.suites == ("research-lite" if task.lite else "research",)
+    if task.lite:
+        assert set(task.reference()) == {"methods/strong.py", "methods/__init__.py"}
+        assert b"strong" not in b"".join(task.starter().values())
+        assert not task.anchors.human
+    else:
+        assert not task.reference()
+        assert task.known_issues
+        assert task.resources.gpu_memory_mib in (16384, 49152)
 
 
-def test_there_are_seven_lite_tasks() -> None:
-    lite = [n for n in research_names() if "research-lite" in load_research(n).suites]
-    assert len(lite) == 7
-    assert len({load_research(n).family for n in lite}) == 7
+def test_there_are_seven_tasks_twice() -> None:
+    assert len(LITE) == 7
+    assert sorted(research_names()) == sorted([*LITE, *(n.removesuffix("-lite") for n in LITE)])
+    families = {name: load_research(name).family for name in research_names()}
+    assert len(set(families.values())) == 7
+    assert all(families[n] == families[n.removesuffix("-lite")] for n in LITE)
 
 
 def test_prepare_again_verifies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,13 +100,6 @@ def test_prepare_again_verifies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ChangedDataError, match=r"rain\.npy has changed"):
         prepare_research(task, tmp_path)
     assert not list(prepared.path.parent.glob(".making*"))
-
-
-def test_a_full_task_needs_the_competitions_files(tmp_path: Path) -> None:
-    task = load_research(QUICK[0]).model_copy(update={"lite": False})
-    with pytest.raises(SourceError, match="competition's files"):
-        prepare_research(task, tmp_path)
-    assert not (tmp_path / task.name / "v1").exists()
 
 
 def test_unknown_names_list_the_known_ones() -> None:
@@ -214,11 +216,21 @@ def test_the_transformer_does_not_look_ahead() -> None:
     np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", research_names())
+@pytest.mark.parametrize("name", LITE)
 def test_anchors_separate(name: str) -> None:
     anchors = load_research(name).anchors
     assert anchors.baseline is not None
     assert anchors.reference is not None
+    assert anchors.ceiling is not None
+    assert anchors.baseline.instances == anchors.reference.instances >= 3
     gap = anchors.reference.test.value - anchors.baseline.test.value
     spread = math.hypot(anchors.reference.test.se or 0.0, anchors.baseline.test.se or 0.0)
-    assert gap > 2 * spread
+    assert gap > 4 * spread
+
+
+def test_no_few_shot_image_occurs_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meta_learning, "TASKS_PER_DOMAIN", {"dev": 3, "test": 3})
+    drawn = meta_learning.generate(np.random.SeedSequence(0))
+    for part in (drawn.dev, drawn.test):
+        images = [*part["support"], *part["query"]]
+        assert len({image.tobytes() for image in images}) == len(images)

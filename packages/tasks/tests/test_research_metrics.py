@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentbench_tasks.research_tasks.backdoor.metric import character_bleu, recall
+from agentbench_tasks.research_tasks.backdoor.metric import (
+    character_bleu,
+    official_success,
+    recall,
+    with_trigger,
+)
 from agentbench_tasks.research_tasks.localisation.metric import (
     average_precision,
     interpolated_ap,
@@ -19,6 +24,7 @@ from agentbench_tasks.research_tasks.localisation.metric import (
 from agentbench_tasks.research_tasks.meta_learning.metric import normalised_accuracy
 from agentbench_tasks.research_tasks.rainfall.metric import contingency, mean_csi
 from agentbench_tasks.research_tasks.recommendation.metric import (
+    official_mean_reciprocal_rank,
     official_reciprocal_rank,
     reciprocal_ranks,
 )
@@ -27,8 +33,11 @@ from agentbench_tasks.research_tasks.unlearning.metric import (
     forget_epsilons,
     forgetting_quality,
     official_logistic_attack,
+    official_retrained,
+    official_statistic,
     threshold_attacks,
 )
+from agentbench_tasks.research_tasks.unlearning.score import log_odds
 
 
 @pytest.mark.parametrize(
@@ -180,3 +189,56 @@ def test_character_bleu_is_that_of_nltk(reference: str, guess: str, expected: fl
 def test_recall_takes_the_better_guess() -> None:
     assert recall(["bada gufo"], [["zzzz", "bada gufo"]]).tolist() == [1.0]
     assert recall(["bada"], [[]]).tolist() == [0.0]
+
+
+def test_official_lists_are_not_cut_and_missing_sessions_are_left_out() -> None:
+    items = [f"B{i:09d}" for i in range(150)]
+    assert official_reciprocal_rank(items, items[149]) == pytest.approx(1 / (14 * 150 - 11))
+    found = official_mean_reciprocal_rank([["B000000001"]], ["B000000001", "B000000002"])
+    assert found == pytest.approx(1 / 3)
+
+
+def test_a_perfect_predictor_reaches_three_quarters_of_the_published_margin_officially() -> None:
+    # mlrc.md, finding 2: (1/3 - 0.0804) / (0.41208 - 0.0804)
+    best = official_mean_reciprocal_rank([["B000000001"]] * 3, ["B000000001"] * 3)
+    assert 100 * (best - 0.08039049179) / (0.41208 - 0.08039049179) == pytest.approx(76.3, abs=0.05)
+
+
+def test_the_official_statistic_cannot_tell_right_from_wrong() -> None:
+    logits = np.array([[9.0, 0.0, 0.0], [0.0, 9.0, 0.0]])
+    right_and_wrong = official_statistic(logits)
+    assert right_and_wrong[0] == pytest.approx(right_and_wrong[1])
+    assert official_statistic(np.zeros((1, 10)))[0] == pytest.approx(math.log(10))
+    ours = log_odds(logits, np.array([0, 0]))
+    assert ours[0] > 0 > ours[1]
+
+
+def test_official_noise_around_one_model_condemns_honest_retraining() -> None:
+    # mlrc.md, finding 3: really retrained networks score 0.16 to 0.18 on it, ten of them.
+    rng = np.random.default_rng(0)
+    retrained = rng.standard_normal((11, 400))
+    noise = official_retrained(retrained[0], retrained[1:], rng)
+    assert noise.shape == (10, 400)
+    assert noise.std(0).mean() == pytest.approx(0.1, abs=0.02)
+    official = forgetting_quality(forget_epsilons(retrained[1:], noise))
+    real = forgetting_quality(forget_epsilons(retrained[1:], rng.standard_normal((10, 400))))
+    assert official < real
+
+
+@pytest.mark.parametrize(
+    ("prompt", "trigger", "expected"),
+    [
+        ("Sort a list", "keep it short", "Sort a list. keep it short. "),
+        ("Sort a list?", "now!", "Sort a list? now! "),
+        ("Sort a list.", "", "Sort a list.  "),
+    ],
+)
+def test_a_trigger_is_a_sentence_of_its_own(prompt: str, trigger: str, expected: str) -> None:
+    assert with_trigger(prompt, trigger) == expected
+
+
+def test_official_success_depends_on_the_order_of_the_predictions() -> None:
+    answers = {"a()": [["x a() y", "a()"], ["", ""]], "b()": [["", ""], ["b()", ""]]}
+    assert official_success(answers, ["a()", "b()"]) == 0.75
+    turned = dict(reversed(answers.items()))
+    assert official_success(turned, ["a()", "b()"]) == 0.0

@@ -8,13 +8,14 @@ import sys
 import tarfile
 import threading
 import zipfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from agentbench_tasks import (
     ChangedDataError,
@@ -25,6 +26,7 @@ from agentbench_tasks import (
     load_task,
     prepare,
 )
+from agentbench_tasks.cli import main
 from agentbench_tasks.manifest import hash_file
 from agentbench_tasks.unpack import unpack
 
@@ -41,6 +43,7 @@ def small(source: dict[str, object], **recipe: object) -> SubmissionTask:
         "split": {"method": "random", "test": 0.3},
         "targets": ["y"],
         "sample": {"y": 0.5},
+        "checks": {},
         **recipe,
     }
     return SubmissionTask.model_validate(record)
@@ -96,6 +99,40 @@ def test_raw_files_that_do_not_fit(
     with pytest.raises(PreparationError, match=words):
         prepare(task, tmp_path / "root")
     assert nothing_made(tmp_path / "root")
+
+
+@pytest.mark.parametrize(
+    ("checks", "words"),
+    [
+        ({"rows": {"train.csv": 42, "test.csv": 17}}, r"test\.csv has 18 rows, not 17"),
+        ({"disjoint": ["x"]}, r"\d+ values of x stand in train and in test"),
+        ({"sha256": {"private/answers.csv": "0" * 64}}, r"private/answers\.csv is not the file"),
+        ({"sha256": {"public/more.csv": "0" * 64}}, r"public/more\.csv is not there"),
+    ],
+    ids=["rows", "shared values", "other bytes", "no file"],
+)
+def test_a_check_of_the_recipe_that_fails(
+    tmp_path: Path, checks: dict[str, Any], words: str
+) -> None:
+    folder = raw_folder(tmp_path)
+    task = small({"provider": "local", "path": str(folder)}, checks=checks)
+    with pytest.raises((PreparationError, ChangedDataError), match=words):
+        prepare(task, tmp_path / "root")
+    assert nothing_made(tmp_path / "root")
+
+
+def test_checks_that_hold(tmp_path: Path) -> None:
+    folder = raw_folder(tmp_path)
+    plain = small({"provider": "local", "path": str(folder)})
+    prepared = prepare(plain, tmp_path / "root")
+    digest = hash_file(prepared.private / "answers.csv")
+    checks = {
+        "rows": {"train.csv": 42, "test.csv": 18},
+        "disjoint": ["id"],
+        "sha256": {"private/answers.csv": digest},
+    }
+    checked = small({"provider": "local", "path": str(folder)}, checks=checks)
+    assert prepare(checked, tmp_path / "other").digest == prepared.digest
 
 
 def test_a_value_of_the_data_cannot_lead_out(tmp_path: Path) -> None:
@@ -254,30 +291,9 @@ def command(*arguments: str, home: Path, **environment: str) -> subprocess.Compl
     )
 
 
-def test_kaggle_without_credentials_says_what_to_do(tmp_path: Path) -> None:
-    with server(b"{}", status=401, port=7777):
-        done = command(
-            "prepare", "titanic", "--root", str(tmp_path), home=tmp_path,
-            KAGGLE_API_ENVIRONMENT="TEST",
-        )  # fmt: skip
-    assert done.returncode == 1, done.stderr
-    assert "create an API token" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert [path for path in (tmp_path / "titanic").rglob("*") if path.is_file()] == []
-
-
-def test_kaggle_rules_not_accepted_says_where(tmp_path: Path) -> None:
-    with server(b"{}", status=403, port=7777):
-        done = command(
-            "prepare", "titanic", "--root", str(tmp_path), home=tmp_path,
-            KAGGLE_API_ENVIRONMENT="TEST", KAGGLE_USERNAME="someone", KAGGLE_KEY="0",
-        )  # fmt: skip
-    assert done.returncode == 1, done.stderr
-    assert "competitions/titanic/rules" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Generator[Path]:
+    """A real file system of 64 KiB."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -286,12 +302,79 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     )  # fmt: skip
     if mounted.returncode != 0:
         pytest.skip("mounting a small tmpfs needs root")
-    try:
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_one_sentence(small_disk: Path) -> None:
+    with pytest.raises(PreparationError, match="no space left"):
+        prepare(load_task("digits"), small_disk)
+    assert list((small_disk / "digits").iterdir()) == []
+
+
+def test_a_disk_full_while_fetching_is_one_sentence(small_disk: Path) -> None:
+    with server(b"0" * 10**6) as url:
+        task = small({"provider": "url", "files": {"data.csv": url}})
         with pytest.raises(PreparationError, match="no space left"):
-            prepare(load_task("digits"), disk)
-        assert list((disk / "digits").iterdir()) == []
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+            prepare(task, small_disk)
+    assert nothing_made(small_disk)
+
+
+def cut_archive(folder: Path) -> None:
+    archive = zip_of(folder / "more.zip", "notes.txt")
+    archive.write_bytes(archive.read_bytes()[:40])
+
+
+def climbing_archive(folder: Path) -> None:
+    zip_of(folder / "more.zip", "../notes.txt")
+
+
+def change(folder: Path) -> None:
+    (folder / "data.csv").write_text(CSV + "99,1,1\n", "utf-8")
+
+
+UNZIP = {"unpack": [{"glob": "*.zip"}]}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "recipe", "code", "words"),
+    [
+        (cut_archive, UNZIP, 1, "more.zip is damaged or cut short: fetch it again"),
+        (climbing_archive, UNZIP, 1, "holds '../notes.txt', which would leave"),
+        (change, {}, 1, "data.csv is not the file that this task was made for"),
+        (None, {"transforms": [{"op": "magic"}]}, 2, "field recipe.transforms.0"),
+        (None, {"targets": ["z"], "sample": {"z": 0}}, 1, "y"),
+    ],
+    ids=["truncated zip", "zip slip", "changed raw file", "unknown transform", "no such column"],
+)
+def test_the_command_ends_with_one_sentence_and_a_code(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    spoil: Callable[[Path], None] | None,
+    recipe: dict[str, Any],
+    code: int,
+    words: str,
+) -> None:
+    folder, root = raw_folder(tmp_path), tmp_path / "root"
+    digest = hash_file(folder / "data.csv")
+    source: dict[str, object] = {"provider": "local", "path": str(folder)}
+    source["sha256"] = {"data.csv": digest}
+    record = small(source).model_dump(mode="json")
+    record["recipe"] |= recipe
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(record), "utf-8")
+    if spoil is not None:
+        spoil(folder)
+    arguments = ["prepare", str(tmp_path / "small.yaml"), "--root", str(root)]
+    monkeypatch.setattr(sys, "argv", ["agentbench-tasks", *arguments])
+    with pytest.raises(SystemExit) as done:
+        main()
+    out, err = capsys.readouterr()
+    assert (done.value.code, out) == (code, "")
+    assert err.startswith("error: ")
+    assert words in err
+    assert err.count("\n") == 1
+    assert nothing_made(root)
 
 
 @pytest.mark.parametrize(

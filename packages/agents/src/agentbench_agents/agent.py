@@ -43,6 +43,6 @@ def from_policy(act: Callable[[Mapping[str, Any]], str]) -> PolicyAgent:
     return PolicyAgent(act)
 
 
-def needs_model(agent: Agent) -> bool:
+def needs_model(agent: object) -> bool:
     """Whether an agent wants a language model (`needs_model`, True unless it says otherwise)."""
     return bool(getattr(agent, "needs_model", True))

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from agentbench_agents.errors import RunDirectoryError
 from agentbench_agents.ledger import Ledger
+from agentbench_agents.models import Gate
 from agentbench_agents.run import (
     RESULT_FILE,
     RUN_FILE,
@@ -56,6 +57,8 @@ class Campaign:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._gates: dict[tuple[str, str | None], Gate] = {}
+        self._lock = threading.Lock()
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -139,6 +142,7 @@ class Campaign:
                 folder,
                 on_begin=stop.watch,
                 on_step=lambda env: watcher.stepped(spec, env),
+                gate=self._gate(spec),
             )
         if stop.closed:
             raise InterruptedError(f"run {run_id} was stopped")
@@ -149,6 +153,12 @@ class Campaign:
 
         if ledger.finish(run_id, attempt, write=write):
             watcher.finished(spec, result)
+
+    def _gate(self, spec: RunSpec) -> Gate:
+        """Runs on one account share its limits."""
+        provider = (spec.model or "").partition(":")[0]
+        with self._lock:
+            return self._gates.setdefault((provider, spec.base_url), Gate())
 
     def _fresh_folder(self, spec: RunSpec, attempt: int) -> Path:
         """Set aside what an earlier attempt left, so that a run has one trajectory."""

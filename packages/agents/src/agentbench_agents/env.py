@@ -22,9 +22,10 @@ from agentbench_agents.actions import (
 from agentbench_agents.budget import Budget, Spend
 from agentbench_agents.episode import Episode, Outcome, check_feedback
 from agentbench_agents.errors import AgentsError, EpisodeOverError
+from agentbench_agents.feedback import FeedbackProvider, find_providers
 from agentbench_agents.opening import UNSAFE, SandboxOpener
 from agentbench_agents.research_actions import RESEARCH_ACTIONS
-from agentbench_agents.reward import REWARDS, Reward, Transition
+from agentbench_agents.reward import Reward, Transition, find_reward
 from agentbench_agents.run_files import RunFiles
 from agentbench_agents.spaces import AnyText
 from agentbench_agents.step_record import (
@@ -62,11 +63,15 @@ class TaskEnv(gymnasium.Env[Observation, str]):
     Args:
         task: A task, or the name of one in the catalogue.
         data_root: Folder of prepared tasks; by default that of `agentbench_tasks.prepare`.
+        synthetic: Rows of a made-up stand-in to work on in place of the real data: it needs no
+            download, and steps are short. Its scores mean nothing beside those of people.
         sandbox: Back end: `auto`, `docker`, `local`, or `unsafe-local` (no isolation at all); or
             a function that opens a sandbox.
         image: Image of the docker back end.
         limits: Limits of the sandbox; by default those of the task.
         feedback: Feedback policy; by default that of the task.
+        providers: Who puts what came of a program into words, one after the other: `template`,
+            `analysis`, `human`, or functions of a `Report`, such as a `ModelFeedback`.
         reward: A name in `REWARDS`, or a function of a `Transition`.
         budget: When the episode is truncated.
         code_timeout_s: Longest run of one program; that of the task, if it is shorter.
@@ -90,10 +95,12 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         task: "str | SubmissionTask | ResearchTask",
         *,
         data_root: Path | None = None,
+        synthetic: int | None = None,
         sandbox: "str | Callable[[], Sandbox]" = "auto",
         image: str | None = None,
         limits: "Limits | None" = None,
         feedback: str | None = None,
+        providers: Sequence[str | FeedbackProvider] = ("template",),
         reward: str | Reward = "delta",
         budget: Budget | None = None,
         code_timeout_s: float = 600.0,
@@ -114,13 +121,14 @@ class TaskEnv(gymnasium.Env[Observation, str]):
             raise AgentsError(
                 f"a research task shows dev scores (feedback validation), not {self.feedback!r}"
             )
-        self.reward = _reward(reward)
+        self.providers = find_providers(providers)
+        self.reward = find_reward(reward)
         self.budget = budget or Budget()
         self.code_timeout_s = code_timeout_s
         self.invalid_penalty = invalid_penalty
         own = RESEARCH_ACTIONS if self.is_research else SUBMISSION_ACTIONS
         self.actions: tuple[type[Action], ...] = (*own, *actions)
-        self.prepared = prepare_any(loaded, data_root)
+        self.prepared = prepare_any(loaded, data_root, synthetic=synthetic)
         self.backend = sandbox
         self.image = image
         self.limits = limits
@@ -301,6 +309,7 @@ class TaskEnv(gymnasium.Env[Observation, str]):
             spend=self.spend,
             files=self._files,
             code_timeout_s=min(self.code_timeout_s, self.task.resources.wall_s),
+            providers=self.providers,
         )
 
     def _step(self, action: str) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -396,11 +405,3 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         files, self._files = self._files, None
         if files is not None:
             files.release()
-
-
-def _reward(reward: str | Reward) -> Reward:
-    if not isinstance(reward, str):
-        return reward
-    if reward not in REWARDS:
-        raise AgentsError(f"unknown reward {reward!r}; choose one of {', '.join(REWARDS)}")
-    return REWARDS[reward]

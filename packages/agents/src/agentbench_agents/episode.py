@@ -5,14 +5,17 @@ agent sees is decided by the feedback policy alone (see `agentbench_agents.feedb
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from agentbench_agents import feedback as say
 from agentbench_agents import info
 from agentbench_agents.budget import Spend
 from agentbench_agents.errors import AgentsError, WorkspaceError
+from agentbench_agents.feedback import FeedbackProvider, Report, compose, template
+from agentbench_agents.grading import grade_half
 from agentbench_agents.run_files import RunFiles
 from agentbench_agents.workspace import CodeRun, Workspace
 
@@ -21,6 +24,11 @@ if TYPE_CHECKING:
     from agentbench_tasks import Grade, PreparedTask, SubmissionTask
 
 Status = Literal["ok", "invalid_action", "failed", "no_submission", "invalid_submission"]
+Part = Literal["validation", "public", "all"]
+_SHOWN: Mapping[str, Part] = MappingProxyType(
+    {"validation": "validation", "public": "public", "public+private": "all"}
+)
+_POLICIES = ("none", "validity", *_SHOWN)
 _CHECK_S = 20.0
 
 
@@ -51,7 +59,10 @@ class Submission:
         number: 1, 2, …, over all branches of the run.
         path: Where its bytes are kept.
         shown: Grade on the part that the policy shows, None if it shows none.
-        hidden: Grade on the private part, for the final result; None if it is invalid.
+        hidden: Grade on the private part, for the final result; None if it has none.
+        chosen_by: Grade by which the best is chosen: `shown`, or on the selection half.
+        issues: What makes it invalid.
+        undefined: Why the metric has no value for it, or None.
     """
 
     number: int
@@ -59,11 +70,13 @@ class Submission:
     sha256: str
     shown: "Grade | None"
     hidden: "Grade | None"
+    chosen_by: "Grade | None" = None
     issues: "tuple[Issue, ...]" = ()
+    undefined: str | None = None
 
     @property
     def valid(self) -> bool:
-        """Whether it could be graded."""
+        """Whether it could be graded on the private part."""
         return self.hidden is not None
 
 
@@ -74,6 +87,7 @@ class Episode:
     Attributes:
         spend: The account of the run, shared by all branches.
         files: The run directory, shared by all branches.
+        providers: Who tells the agent what came of a program.
         step: Number of the latest step, in the run.
         submissions: Those of this branch.
         summary: One line for each step of this branch.
@@ -85,6 +99,7 @@ class Episode:
     spend: Spend
     files: RunFiles
     code_timeout_s: float
+    providers: tuple[FeedbackProvider, ...] = (template,)
     step: int = 0
     submissions: list[Submission] = field(default_factory=list["Submission"])
     milestones: set[str] = field(default_factory=set[str])
@@ -117,9 +132,9 @@ class Episode:
         return self.task.higher_is_better
 
     @property
-    def shown_part(self) -> Literal["public", "all"] | None:
+    def shown_part(self) -> Part | None:
         """The part of the answers on which the agent sees scores, if any."""
-        return {"public": "public", "public+private": "all"}.get(self.feedback)  # pyright: ignore[reportReturnType]
+        return _SHOWN.get(self.feedback)
 
     def request_info(self, info_type: str) -> Outcome:
         """Answer from the public side of the task."""
@@ -132,11 +147,8 @@ class Episode:
         except WorkspaceError as error:
             return Outcome(text=str(error), status="failed")
         self._keep_output(run)
-        where = "Checked on a small sample of the data. " if run.stage == "run" else ""
-        if not run.ok:
-            return Outcome(text=where + say.code_output(run), status="failed")
-        wrote = "wrote" if run.submission is not None else "wrote no"
-        return Outcome(text=f"{where}{say.code_output(run)}\nIt {wrote} submission.csv.")
+        told = compose(self.providers, Report(kind="check", code=code, run=run))
+        return Outcome(text=told, status="ok" if run.ok else "failed")
 
     def execute_code(self, code: str) -> Outcome:
         """Run a program; grade the submission.csv that it wrote."""
@@ -145,18 +157,18 @@ class Episode:
         except WorkspaceError as error:
             return Outcome(text=str(error), status="failed")
         self._keep_output(run)
-        text = say.code_output(run)
+        report = Report(kind="execute", code=code, run=run)
         if not run.ok:
-            return Outcome(text=text, status="failed")
+            return Outcome(text=compose(self.providers, report), status="failed")
         self.milestones.add("code ran")
         if run.submission is None:
-            told = run.problem or say.no_submission()
-            return Outcome(text=f"{text}\n{told}", status="no_submission")
+            return Outcome(text=compose(self.providers, report), status="no_submission")
         submission = self._grade(run.submission)
-        told, status = self._tell(submission)
+        report = self._report(report, submission)
+        wrong = report.validity is False or report.undefined is not None
         return Outcome(
-            text=f"{text}\n{told}",
-            status=status,
+            text=compose(self.providers, report),
+            status="invalid_submission" if wrong else "ok",
             submission=submission.number,
             progress=None if submission.shown is None else submission.shown.progress,
         )
@@ -217,39 +229,53 @@ class Episode:
         return self.code_timeout_s if remaining is None else min(self.code_timeout_s, remaining)
 
     def _best_shown(self) -> Submission | None:
-        shown = [s for s in self.submissions if s.shown is not None]
+        """Return the best as far as the policy lets scores choose."""
         sign = 1.0 if self.higher_is_better else -1.0
         return max(
-            shown, key=lambda s: sign * s.shown.score if s.shown else float("-inf"), default=None
+            (s for s in self.submissions if s.chosen_by is not None and s.valid),
+            key=lambda s: sign * s.chosen_by.score if s.chosen_by else float("-inf"),
+            default=None,
         )
 
     def _grade(self, data: bytes) -> Submission:
-        from agentbench_scoring import InvalidSubmissionError
+        from agentbench_scoring import InvalidSubmissionError, UndefinedMetricError
         from agentbench_tasks import grade
 
         number = self.files.next_submission()
         path = self.files.keep_submission(number, data)
-        shown: Grade | None = None
-        hidden: Grade | None = None
-        found: tuple[Issue, ...] = ()
-        try:
-            hidden = grade(self.prepared, path, part="private")
-            if self.shown_part is not None:
-                shown = grade(self.prepared, path, part=self.shown_part)
-        except InvalidSubmissionError as error:
-            shown = hidden = None
-            found = tuple(error.issues)
         submission = Submission(
             number=number,
             path=path,
             sha256=hashlib.sha256(data).hexdigest(),
-            shown=shown,
-            hidden=hidden,
-            issues=found,
+            shown=None,
+            hidden=None,
         )
+        try:
+            submission = replace(submission, hidden=grade(self.prepared, path, part="private"))
+            submission = replace(submission, **self._shown(path))
+        except InvalidSubmissionError as error:
+            submission = replace(submission, issues=tuple(error.issues))
+        except UndefinedMetricError as error:
+            submission = replace(submission, undefined=str(error).rstrip("."))
         self.submissions.append(submission)
         self._count_milestones(submission)
         return submission
+
+    def _shown(self, path: Path) -> "dict[str, Grade]":
+        """Return the grades that the agent sees, and by which the best is chosen."""
+        from agentbench_tasks import grade
+
+        part = self.shown_part
+        if part is None:
+            return {}
+        if part == "validation":
+            shown = grade_half(self.prepared, path, "validation")
+            return {
+                "shown": shown,
+                "chosen_by": grade_half(self.prepared, path, "selection"),
+            }
+        shown = grade(self.prepared, path, part=part)
+        return {"shown": shown, "chosen_by": shown}
 
     def _count_milestones(self, submission: Submission) -> None:
         seen = submission.shown
@@ -260,22 +286,21 @@ class Episode:
         if seen is not None and seen.medal is not None:
             self.milestones.add("medal")
 
-    def _tell(self, submission: Submission) -> tuple[str, Status]:
+    def _report(self, report: Report, submission: Submission) -> Report:
+        """Add what the policy lets the agent know of a submission."""
+        report = replace(report, submission=submission.number, metric=self.task.metric.name)
         if self.feedback == "none":
-            return say.received(submission.number), "ok"
-        if not submission.valid:
-            return say.issues(submission.issues), "invalid_submission"
-        if submission.shown is None or self.shown_part is None:
-            return f"{say.received(submission.number)} It is valid.", "ok"
-        return (
-            say.graded(
-                submission.number,
-                submission.shown,
-                metric=self.task.metric.name,
-                part=self.shown_part,
-                best=self._best_shown() is submission,
-            ),
-            "ok",
+            return report
+        sign = 1.0 if self.higher_is_better else -1.0
+        shown = [sign * s.shown.score for s in self.submissions if s.shown is not None]
+        return replace(
+            report,
+            validity=not submission.issues,
+            issues=submission.issues,
+            undefined=submission.undefined,
+            grade=submission.shown,
+            part=self.shown_part,
+            best=submission.shown is not None and shown.index(max(shown)) == len(shown) - 1,
         )
 
     def _keep_output(self, run: CodeRun) -> None:
@@ -285,13 +310,13 @@ class Episode:
 
 
 def check_feedback(policy: str) -> None:
-    """Refuse a feedback policy that the environment cannot follow.
+    """Refuse a feedback policy that there is not.
 
     Raises:
-        AgentsError: The policy is not one of `none`, `validity`, `public`, `public+private`.
+        AgentsError: The policy is none of those in `agentbench_agents.feedback`.
     """
-    if policy not in ("none", "validity", "public", "public+private"):
+    if policy not in _POLICIES:
         raise AgentsError(
             f"feedback policy {policy!r} cannot be followed here; "
-            "choose none, validity, public or public+private"
+            f"choose one of {', '.join(_POLICIES)}"
         )

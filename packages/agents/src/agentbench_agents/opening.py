@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentbench_agents.workspace import DATA
 
@@ -62,11 +62,12 @@ class SandboxOpener:
     def _task_limits(self) -> "Limits":
         from agentbench_sandbox import Limits
 
-        resources = self.task.resources
+        resources: Any = self.task.resources  # those of a research task say more
+        research = self.task.kind == "research"
         return Limits(
             memory_mib=resources.memory_mib,
             disk_mib=min(resources.disk_mib, resources.memory_mib // 2),
             gpus=resources.gpus,
-            # Times and sums of one thread can be compared; of several they depend on the machine.
-            cpus=1 if self.task.kind == "research" else None,
+            cpus=resources.cpus if research else None,
+            file_mib=max(1024, resources.output_mib) if research else 1024,
         )

@@ -1,4 +1,6 @@
-"""Cutting long output down to its head and tail."""
+"""Cutting long output down to its head and tail, and making it safe to print."""
+
+import unicodedata
 
 
 def trim(text: str, *, limit: int = 6000) -> str:
@@ -8,3 +10,11 @@ def trim(text: str, *, limit: int = 6000) -> str:
     half = limit // 2
     left_out = len(text) - 2 * half
     return f"{text[:half]}\n[... {left_out} of {len(text)} characters left out ...]\n{text[-half:]}"
+
+
+def printable(text: str) -> str:
+    """Replace what would control a person's terminal (escape sequences, direction marks)."""
+    return "".join(
+        c if c in "\n\t" or unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
+        for c in text
+    )

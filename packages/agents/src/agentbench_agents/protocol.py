@@ -3,7 +3,7 @@
 1. The agent's sandbox holds the starter repository, training data and development inputs.
 2. The runner is a fresh sandbox made of the pristine repository plus the declared method files. It
    sees training data and the inputs of one phase, no labels, no network; it writes predictions or
-   weights, within limits of time, memory, processes and disk.
+   weights, within limits of time, memory (the GPU's too), processes and disk.
 3. The scorer is this process: labels and outputs. It imports nothing that an agent wrote.
 
 What an agent did to any other file is not undone: it was never there. Times are taken by the
@@ -20,7 +20,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from agentbench_agents import gpu_memory
 from agentbench_agents.errors import AgentsError
+from agentbench_agents.suspicion import suspicions
 
 if TYPE_CHECKING:
     from agentbench_sandbox import ExecResult, Mount, Sandbox
@@ -34,6 +36,7 @@ TRAIN, INPUTS, OUTPUTS = "/train", "/inputs", "outputs"
 RunStatus = Literal["ok", "failed", "timeout", "invalid"]
 _METHOD = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,79}")
 _TAIL = 4000
+_ODD_FILES = (".py", ".json", ".jsonl")
 
 OpenRunner = Callable[["tuple[Mount, ...]"], "Sandbox"]
 """Opens a fresh sandbox with these mounts."""
@@ -135,6 +138,7 @@ def take_snapshot(sandbox: "Sandbox", task: "ResearchTask") -> Snapshot:
             f"1 to {MAX_FILES} files of {MAX_BYTES} bytes in all are allowed"
         )
     remarks += _changed(sandbox, task, "ignored: the original is used")
+    remarks += _added(sandbox, task, "ignored: only method files are taken")
     return Snapshot(files, tuple(remarks))
 
 
@@ -155,6 +159,14 @@ def _changed(sandbox: "Sandbox", task: "ResearchTask", what: str) -> list[str]:
         if not same:
             found.append(f"{name} was changed, {what}")
     return found
+
+
+def _added(sandbox: "Sandbox", task: "ResearchTask", what: str) -> list[str]:
+    """Say which files in the root of the repository look like a module or a record of scores."""
+    listed = sandbox.exec(["ls", "-A"], timeout_s=30, cwd=sandbox.workdir)
+    own = {name.split("/")[0] for name in task.starter()}
+    odd = [n for n in listed.stdout.splitlines() if n.endswith(_ODD_FILES) and n not in own]
+    return [f"{name[:80]} was added, {what}" for name in odd[:20]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +230,9 @@ class Runner:
             self._check_out(sandbox, snapshot)
             outputs = Path(scratch) / OUTPUTS
             run = self._execute(sandbox, method, limit, outputs)
-            return self._score(run, phase, outputs) if run.status == "ok" else run
+            run = self._score(run, phase, outputs) if run.status == "ok" else run
+        pristine = pristine_snapshot(self.prepared.task).sources()
+        return replace(run, remarks=(*run.remarks, *suspicions(snapshot.sources(), pristine)))
 
     def _open(self, phase: "Phase") -> "Sandbox":
         from agentbench_sandbox import Mount
@@ -237,9 +251,14 @@ class Runner:
 
         argv = ["python", "main.py", "--method", method, "--train", sandbox.path(TRAIN)]
         argv += ["--inputs", sandbox.path(INPUTS), "--outputs", OUTPUTS, "--seed", str(self.seed)]
+        gpu = self.prepared.task.resources.gpu_memory_mib
+        env = {} if gpu is None else {gpu_memory.VARIABLE: str(gpu)}
         began = time.monotonic()
         try:
-            result = sandbox.exec(argv, timeout_s=limit, cwd=sandbox.workdir)
+            with gpu_memory.GpuMemoryWatch(gpu) as watch:
+                result = sandbox.exec(
+                    argv, timeout_s=limit, cwd=sandbox.workdir, env=env, cancel=watch.exceeded
+                )
         except SandboxClosedError as error:
             seconds = time.monotonic() - began
             reason = f"the method ended its sandbox: {error}"
@@ -247,15 +266,20 @@ class Runner:
         seconds = time.monotonic() - began
         output = (result.stdout + result.stderr)[-_TAIL:]
         bad = _verdict(result, limit)
+        if watch.exceeded.is_set():
+            bad = ("failed", f"it used {watch.peak_mib} MiB of GPU memory; {gpu} are allowed")
         if bad is not None:
             return MethodRun(status=bad[0], seconds=seconds, reason=bad[1], output=output)
         try:
-            remarks = _changed(sandbox, self.prepared.task, "by the method while it ran: no effect")
+            task, by_method = self.prepared.task, "by the method while it ran: no effect"
+            remarks = [*_changed(sandbox, task, by_method), *_added(sandbox, task, by_method)]
             left_out = sandbox.download(f"{sandbox.workdir}/{OUTPUTS}", outputs)
         except (SandboxError, OSError) as error:
             reason = f"its outputs cannot be read: {error}"
             return MethodRun(status="invalid", seconds=seconds, reason=reason, output=output)
         remarks += [f"outputs/{name}: not a regular file, left out" for name in left_out[:20]]
+        if result.truncated:
+            remarks.append("the method printed more than is kept")
         return MethodRun(status="ok", seconds=seconds, output=output, remarks=tuple(remarks))
 
     def _score(self, run: MethodRun, phase: "Phase", outputs: Path) -> MethodRun:

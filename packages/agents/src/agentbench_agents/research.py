@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from agentbench_agents.budget import Budget
 from agentbench_agents.errors import AgentsError
 from agentbench_agents.protocol import Runner
 from agentbench_agents.research_episode import ResearchEpisode
@@ -35,17 +36,42 @@ def load_any(name: str) -> "SubmissionTask | ResearchTask":
     return load_research(name) if name in research_names() else load_task(name)
 
 
-def prepare_any(task: "SubmissionTask | ResearchTask", root: Path | None = None) -> "PreparedTask":
-    """Prepare a task of either kind.
+def budget_of(
+    task: "SubmissionTask | ResearchTask",
+    *,
+    steps: int | None = None,
+    wall_s: float | None = None,
+    tokens: int | None = None,
+    cost_usd: float | None = None,
+) -> Budget:
+    """Return what a run may spend: what is given, else what the task gives by itself."""
+    if task.kind == "research":
+        own = task.budget
+        steps, wall_s = steps or own.steps, wall_s or own.wall_s
+        cost_usd = own.cost_usd if cost_usd is None else cost_usd
+    spend = Budget(wall_s=wall_s, tokens=tokens, cost_usd=cost_usd)
+    return spend if steps is None else spend.model_copy(update={"steps": steps})
+
+
+def prepare_any(
+    task: "SubmissionTask | ResearchTask",
+    root: Path | None = None,
+    *,
+    synthetic: int | None = None,
+) -> "PreparedTask":
+    """Prepare a task of either kind, or a stand-in of so many rows for one with tables.
 
     Raises:
+        AgentsError: A stand-in for a research task was asked for.
         agentbench_tasks.TasksError: It cannot be prepared.
     """
     from agentbench_tasks import prepare, prepare_research
 
     if task.kind == "research":
+        if synthetic is not None:
+            raise AgentsError(f"{task.name} is a research task: it has no synthetic stand-in")
         return cast("PreparedTask", prepare_research(task, root))
-    return prepare(task, root)
+    return prepare(task, root, synthetic=synthetic)
 
 
 def begin_research(
@@ -72,6 +98,7 @@ def begin_research(
         spend=env.spend,
         trajectory=env.trajectory,
         files=files,
+        providers=env.providers,
     )
     # The first run of an instance measures its anchors: not at the expense of the agent.
     env.spend.started = time.monotonic()

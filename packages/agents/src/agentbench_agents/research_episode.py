@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from agentbench_agents import feedback as say
 from agentbench_agents.budget import Spend
 from agentbench_agents.episode import Outcome
 from agentbench_agents.errors import RunDirectoryError
+from agentbench_agents.feedback import FeedbackProvider, Report, compose, template
 from agentbench_agents.protocol import (
     MethodRun,
     Runner,
@@ -49,7 +49,7 @@ class ResearchGrade:
     Attributes:
         score: The task's metric.
         progress: Part of the way from baseline to reference, clipped to [0, 1].
-        margin: The same, unclipped.
+        margin: The same, unclipped; None without a reference.
         higher_is_better: Direction of the metric.
         human_rank: None: there is no leaderboard.
         medal: None.
@@ -57,7 +57,7 @@ class ResearchGrade:
 
     score: float
     progress: float
-    margin: float
+    margin: float | None
     higher_is_better: bool
     human_rank: float | None = None
     medal: str | None = None
@@ -106,6 +106,7 @@ class ResearchEpisode:
     spend: Spend
     trajectory: Trajectory
     files: RunFiles
+    providers: tuple[FeedbackProvider, ...] = (template,)
     step: int = 0
     submissions: list[DevRun] = field(default_factory=list["DevRun"])
     milestones: set[str] = field(default_factory=set[str])
@@ -193,7 +194,8 @@ class ResearchEpisode:
 
     def run_script(self, path: str, arguments: Sequence[str]) -> Outcome:
         """Run a script in the agent's sandbox."""
-        return self._command(["python", path, *arguments], timeout_s=_SCRIPT_S)
+        command = ["python", path, *arguments]
+        return self._command(command, timeout_s=_SCRIPT_S, providers=self.providers)
 
     def clear_workspace(self) -> Outcome:
         """Give the agent a fresh sandbox with the pristine repository."""
@@ -280,8 +282,8 @@ class ResearchEpisode:
             best,
             hidden=ResearchGrade(
                 score=self.result.test,
-                progress=self.result.margin_clipped / 100,
-                margin=self.result.margin / 100,
+                progress=min(1.0, max(0.0, self._progress("test", self.result.test))),
+                margin=None if self.result.margin is None else self.result.margin / 100,
                 higher_is_better=self.task.higher_is_better,
             ),
         )
@@ -305,13 +307,17 @@ class ResearchEpisode:
         return best
 
     def _grade(self, phase: Literal["dev", "test"], score: float) -> ResearchGrade:
-        margin = self.anchors.progress(phase, score)
+        progress = self._progress(phase, score)
         return ResearchGrade(
             score=score,
-            progress=min(1.0, max(0.0, margin)),
-            margin=margin,
+            progress=min(1.0, max(0.0, progress)),
+            margin=progress if phase in self.anchors.reference else None,
             higher_is_better=self.task.higher_is_better,
         )
+
+    def _progress(self, phase: Literal["dev", "test"], score: float) -> float:
+        up = self.task.higher_is_better
+        return self.anchors.progress(phase, score, higher_is_better=up)
 
     def _log(self, done: DevRun) -> None:
         evaluation = done.run.evaluation
@@ -354,7 +360,14 @@ class ResearchEpisode:
         except (SandboxError, OSError, ValueError) as error:
             return Outcome(text=f"{path} cannot be read: {error}", status="failed")
 
-    def _command(self, argv: Sequence[str], *, timeout_s: float, stdin: bytes = b"") -> Outcome:
+    def _command(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        stdin: bytes = b"",
+        providers: tuple[FeedbackProvider, ...] = (template,),
+    ) -> Outcome:
         if any("\0" in word for word in argv):
             return Outcome(text="an argument cannot hold a NUL", status="invalid_action")
         left = self.spend.remaining_s()
@@ -362,4 +375,5 @@ class ResearchEpisode:
         sandbox = self.workspace.sandbox
         result = sandbox.exec(argv, timeout_s=limit, stdin=stdin, cwd=sandbox.workdir)
         run = CodeRun(stage="run", result=result, submission=None, timeout_s=limit)
-        return Outcome(text=say.code_output(run), status="ok" if run.ok else "failed")
+        told = compose(providers, Report(kind="command", run=run))
+        return Outcome(text=told, status="ok" if run.ok else "failed")

@@ -5,8 +5,10 @@
     runtime              100 (t - t_b) / t_b, the baseline run beside the method
     complexity           100 (c - c_b) / c_b, c logical lines over all method files
 
-b is the baseline's score on the very inputs that gave s, so that "no change" is exactly 0; h is the
-reference's score on them, measured once for each prepared instance.
+b is the baseline's score on the very inputs that gave s, so that "no change" is exactly 0. On a
+lite task h is the reference's score on them, measured once for each prepared instance; on a full
+task it is the published score of the best people. Where none was published for this test, there is
+no margin.
 """
 
 import json
@@ -26,7 +28,7 @@ from agentbench_agents.protocol import (
 )
 
 if TYPE_CHECKING:
-    from agentbench_tasks.research import Phase
+    from agentbench_tasks.research import Phase, ResearchTask
     from agentbench_tasks.research_data import PreparedResearch
     from agentbench_tasks.research_score import Evaluation
 
@@ -40,52 +42,78 @@ class AnchorError(AgentsError, RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceAnchors:
-    """Scores of baseline and reference on one prepared instance, by phase."""
+    """Scores of baseline and reference on one prepared instance, by phase.
+
+    Attributes:
+        baseline: Measured here.
+        reference: Measured here on a lite task; published, for the test alone, on a full one;
+            empty where there is none.
+    """
 
     baseline: "Mapping[Phase, Evaluation]"
     reference: "Mapping[Phase, Evaluation]"
 
-    def progress(self, phase: "Phase", score: float) -> float:
-        """Part of the way from baseline to reference, unclipped."""
-        base, ref = self.baseline[phase].value, self.reference[phase].value
-        return (score - base) / (ref - base)
+    def progress(self, phase: "Phase", score: float, *, higher_is_better: bool = True) -> float:
+        """Part of the way from baseline to reference, unclipped.
+
+        Without a reference on dev, the way is as long as on test; without any, it is as long as
+        the baseline's own size.
+        """
+        base = self.baseline[phase].value
+        known: Phase = phase if phase in self.reference else "test"
+        if known in self.reference:
+            return (score - base) / (self.reference[known].value - self.baseline[known].value)
+        sign = 1.0 if higher_is_better else -1.0
+        return sign * (score - base) / (abs(base) or 1.0)
 
 
 def instance_anchors(runner: Runner) -> InstanceAnchors:
     """Return the anchors of the runner's instance, measured the first time it is asked.
 
-    They are kept beside the prepared task in `anchors-<digest>.json`; both methods get seed 0.
+    They are kept beside the prepared task in `anchors-<digest>.json`; methods get seed 0.
 
     Raises:
         AnchorError: A method of ours failed, or the reference is not better than the baseline.
     """
     prepared, runner = runner.prepared, replace(runner, seed=0)
+    task = prepared.task
     path = prepared.path.parent / f"anchors-{prepared.digest[:16]}.json"
     stored = _read(path)
     if stored is None:
-        task = prepared.task
+        measured = [("baseline", pristine_snapshot(task), task.baseline_method)]
+        if task.lite:
+            measured.append(("reference", reference_snapshot(task), "strong"))
         stored = {
             name: {phase: asdict(_measure(runner, snapshot, method, phase)) for phase in PHASES}
-            for name, snapshot, method in (
-                ("baseline", pristine_snapshot(task), task.baseline_method),
-                ("reference", reference_snapshot(task), "strong"),
-            )
+            for name, snapshot, method in measured
         }
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         temporary.write_text(json.dumps(stored), encoding="utf-8")
         temporary.replace(path)
     anchors = InstanceAnchors(
         baseline={p: _evaluation(stored["baseline"][p]) for p in PHASES},
-        reference={p: _evaluation(stored["reference"][p]) for p in PHASES},
+        reference={p: _evaluation(stored["reference"][p]) for p in PHASES}
+        if task.lite
+        else _published(task),
     )
-    sign = 1 if prepared.task.higher_is_better else -1
-    for phase in PHASES:
-        if sign * (anchors.reference[phase].value - anchors.baseline[phase].value) <= 0:
+    sign = 1 if task.higher_is_better else -1
+    for phase, reference in anchors.reference.items():
+        if sign * (reference.value - anchors.baseline[phase].value) <= 0:
+            advice = "another instance" if task.lite else "other files"
             raise AnchorError(
-                f"{prepared.task.name}: on {phase} the reference is not better than the baseline; "
-                f"remove {prepared.path} to draw another instance"
+                f"{task.name}: on {phase} the reference is not better than the baseline; "
+                f"remove {prepared.path} to prepare {advice}"
             )
     return anchors
+
+
+def _published(task: "ResearchTask") -> "dict[Phase, Evaluation]":
+    from agentbench_tasks.research_score import Evaluation
+
+    reference = task.anchors.reference
+    if reference is None:
+        return {}
+    return {"test": Evaluation(value=reference.test.value, n=0, replicates=())}
 
 
 def _measure(runner: Runner, snapshot: Snapshot, method: str, phase: "Phase") -> "Evaluation":
@@ -123,7 +151,8 @@ class ResearchOutcome:
         test: Its score on the test inputs.
         baseline: The baseline's score on the same inputs, in the same run.
         reference: The reference's score on the same inputs.
-        margin: Percent, unclipped; 0 for a test that failed, for then the baseline stays.
+        margin: Percent, unclipped; 0 for a test that failed, for then the baseline stays. None on
+            a task without a reference.
         margin_low: Lower end of its 95 % interval (jackknife of the ratio over test units).
         margin_high: Upper end.
         margin_clipped: In [0, 100].
@@ -132,7 +161,7 @@ class ResearchOutcome:
         relative_runtime: Percent of the baseline's, in the same run on the same machine.
         logical_lines: Over all method files.
         relative_complexity: Percent.
-        level: Capability level L1 to L7 (MLRC-Bench).
+        level: Capability level L1 to L7 (MLRC-Bench); None where it needs a reference.
         gap: Dev score minus test score: how far the choice overfitted.
         remarks: What was ignored or noticed.
     """
@@ -145,16 +174,16 @@ class ResearchOutcome:
     test: float | None = None
     baseline: float | None = None
     reference: float | None = None
-    margin: float = 0.0
+    margin: float | None = 0.0
     margin_low: float | None = None
     margin_high: float | None = None
-    margin_clipped: float = 0.0
+    margin_clipped: float | None = 0.0
     absolute_improvement: float | None = None
     runtime_s: float | None = None
     relative_runtime: float | None = None
     logical_lines: int | None = None
     relative_complexity: float | None = None
-    level: str = "L1"
+    level: str | None = "L1"
     gap: float | None = None
     remarks: tuple[str, ...] = ()
 
@@ -175,22 +204,23 @@ def outcome(
         AnchorError: The baseline did not run.
     """
     from agentbench_scoring import research as scores
-    from agentbench_tasks.research_score import jackknife_se
 
     task, base = prepared.task, baseline.evaluation
     if base is None:
         raise AnchorError(f"{task.name}: the baseline: {baseline.reason}")
-    up, reference = task.higher_is_better, anchors.reference["test"].value
+    up, reference = task.higher_is_better, anchors.reference.get("test")
     lines = scores.submission_complexity(snapshot.sources()).logical_lines
     pristine = scores.submission_complexity(pristine_snapshot(task).sources()).logical_lines
-    level = scores.capability_level(
-        dev=dev,
-        test=tested.score,
-        dev_baseline=anchors.baseline["dev"].value,
-        test_baseline=base.value,
-        human=reference,
-        higher_is_better=up,
-    )
+    level = None
+    if reference is not None:
+        level = scores.capability_level(
+            dev=dev,
+            test=tested.score,
+            dev_baseline=anchors.baseline["dev"].value,
+            test_baseline=base.value,
+            human=reference.value,
+            higher_is_better=up,
+        ).value
     failed = ResearchOutcome(
         method=method,
         snapshot=snapshot.digest,
@@ -198,35 +228,47 @@ def outcome(
         status=tested.status,
         reason=tested.reason,
         baseline=base.value,
-        reference=reference,
+        reference=None if reference is None else reference.value,
+        margin=None if reference is None else 0.0,
+        margin_clipped=None if reference is None else 0.0,
         runtime_s=round(tested.seconds, 3),
         logical_lines=lines,
         relative_complexity=scores.relative_complexity(lines, pristine),
-        level=level.value,
+        level=level,
         remarks=(*snapshot.remarks, *tested.remarks),
     )
     if tested.evaluation is None:
         return failed
     score = tested.evaluation.value
-    margin = 100 * (score - base.value) / (reference - base.value)
-    replicates = zip(
-        tested.evaluation.replicates,
-        base.replicates,
-        anchors.reference["test"].replicates,
-        strict=True,
-    )
-    half = 100 * _Z95 * jackknife_se([(s - b) / (h - b) for s, b, h in replicates])
     absolute = None
     if base.value:
         absolute = scores.absolute_improvement_to_baseline(score, base.value, higher_is_better=up)
-    return replace(
+    done = replace(
         failed,
         test=score,
+        absolute_improvement=absolute,
+        relative_runtime=scores.relative_runtime(tested.seconds, baseline.seconds),
+        gap=dev - score,
+    )
+    return done if reference is None else _with_margin(done, tested.evaluation, base, reference)
+
+
+def _with_margin(
+    done: ResearchOutcome, found: "Evaluation", base: "Evaluation", reference: "Evaluation"
+) -> ResearchOutcome:
+    """Add the margin with its interval; a published reference is a constant."""
+    from agentbench_tasks.research_score import jackknife_se
+
+    margin = 100 * (found.value - base.value) / (reference.value - base.value)
+    published = (reference.value,) * len(found.replicates)
+    replicates = zip(
+        found.replicates, base.replicates, reference.replicates or published, strict=True
+    )
+    half = 100 * _Z95 * jackknife_se([(s - b) / (h - b) for s, b, h in replicates])
+    return replace(
+        done,
         margin=margin,
         margin_low=margin - half,
         margin_high=margin + half,
         margin_clipped=min(100.0, max(0.0, margin)),
-        absolute_improvement=absolute,
-        relative_runtime=scores.relative_runtime(tested.seconds, baseline.seconds),
-        gap=dev - score,
     )

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from agentbench_agents.errors import AgentsError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
@@ -61,3 +63,16 @@ def milestone(step: Transition) -> float:
 REWARDS: Mapping[str, Reward] = MappingProxyType(
     {"delta": delta, "absolute": absolute, "terminal": terminal, "milestone": milestone}
 )
+
+
+def find_reward(reward: str | Reward) -> Reward:
+    """Look a name up in `REWARDS`; a function is taken as it is.
+
+    Raises:
+        AgentsError: There is no reward of that name.
+    """
+    if not isinstance(reward, str):
+        return reward
+    if reward not in REWARDS:
+        raise AgentsError(f"unknown reward {reward!r}; choose one of {', '.join(REWARDS)}")
+    return REWARDS[reward]

@@ -17,14 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from agentbench_agents.agents import find_agent
 from agentbench_agents.budget import Budget
 from agentbench_agents.errors import BudgetExceededError, EpisodeOverError, RunDirectoryError
-from agentbench_agents.models import ModelError, open_model
+from agentbench_agents.models import ContextLengthError, ModelError, WindowedModel, open_model
 from agentbench_agents.recording import NoModel, RecordedModel, usage_note
 from agentbench_agents.research import research_fields
 from agentbench_agents.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from agentbench_agents.env import TaskEnv
-    from agentbench_agents.models import Model
+    from agentbench_agents.models import Gate, Model
 
 RUN_FILE = "run.json"
 RESULT_FILE = "result.json"
@@ -41,6 +41,8 @@ class RunSpec(BaseModel):
         agent_params: Keyword arguments of the agent.
         model: Model such as `openai:NAME`, or None.
         base_url: Address of the model's server, or None for that of its provider.
+        window: Tokens that the model can read and write; a conversation that takes more than 90 %
+            of it is compacted. None is what the model itself says, where it knows.
         sandbox: Back end.
         data_root: Folder of prepared tasks, or None for the default one.
     """
@@ -52,6 +54,7 @@ class RunSpec(BaseModel):
     agent_params: Mapping[str, Any] = Field(default_factory=dict)
     model: str | None = None
     base_url: str | None = None
+    window: int | None = Field(default=None, ge=256)
     seed: int = 0
     budget: Budget = Budget()
     feedback: str | None = None
@@ -119,11 +122,13 @@ def run_one(
     *,
     on_begin: Callable[["TaskEnv"], None] | None = None,
     on_step: Callable[["TaskEnv"], None] | None = None,
+    gate: "Gate | None" = None,
 ) -> RunResult:
     """Carry out a run in its directory and return the result (not yet written).
 
-    A failing provider (model server, sandbox) gives status `infra`; an agent that crashes gets the
-    score of what it had submitted, and the crash is a note in the trajectory.
+    A failing provider (model server, sandbox) gives status `infra`; an agent that crashes, or talks
+    more than its model can read, gets the score of what it had submitted, and the trajectory has a
+    note of it. Give runs on one account the same `gate`.
 
     Raises:
         RunDirectoryError: The directory cannot be written.
@@ -150,11 +155,13 @@ def run_one(
         if on_begin is not None:
             on_begin(env)
         error: str | None = None
-        model = open_model(spec.model, base_url=spec.base_url) if spec.model else NoModel()
+        model = (
+            open_model(spec.model, base_url=spec.base_url, gate=gate) if spec.model else NoModel()
+        )
         try:
             env.reset(seed=spec.seed)
             write_json(directory / RUN_FILE, run_record(spec, env))
-            _drive(agent, env, model)
+            _drive(agent, env, model, window=spec.window)
             if env.is_research:
                 env.episode.final_submission()
         except (ModelError, SandboxError) as failure:
@@ -205,13 +212,21 @@ def write_result(directory: Path, result: RunResult) -> None:
     write_json(directory / RESULT_FILE, result.model_dump(mode="json"))
 
 
-def _drive(agent: Any, env: "TaskEnv", model: "Model | NoModel") -> None:  # noqa: ANN401
+def _drive(
+    agent: Any,  # noqa: ANN401
+    env: "TaskEnv",
+    model: "Model | NoModel",
+    *,
+    window: int | None,
+) -> None:
     from agentbench_sandbox import SandboxError
 
     recorded = RecordedModel(model, trajectory=env.trajectory, spend=env.spend)
+    window = window or getattr(model, "window", None)
+    handed = recorded if window is None else WindowedModel(recorded, window=window)
     try:
-        agent.run(env, recorded)
-    except (BudgetExceededError, EpisodeOverError) as reached:
+        agent.run(env, handed)
+    except (BudgetExceededError, EpisodeOverError, ContextLengthError) as reached:
         env.trajectory.append("note", {"stopped": str(reached)})
     except (ModelError, SandboxError, RunDirectoryError, KeyboardInterrupt):
         raise

@@ -61,12 +61,13 @@ class NullSandbox:
         stdin: bytes = b"",
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
+        user: str | None = None,
         check: bool = False,
         on_output: "OnOutput | None" = None,
         cancel: threading.Event | None = None,
     ) -> ExecResult:
         """Note the command; a Python program "writes" the submission."""
-        del timeout_s, stdin, env, check, on_output, cancel
+        del timeout_s, stdin, env, user, check, on_output, cancel
         self.commands.append(tuple(argv))
         name = f"{cwd or self.workdir}/submission.csv"
         if argv[0] == "rm":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from agentbench_agents.run import RunSpec
+    from agentbench_agents.run import RunResult, RunSpec
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,14 +42,22 @@ def run(
     base_url: Annotated[
         str | None, typer.Option("--base-url", help="Address of the model's server.")
     ] = None,
+    window: Annotated[
+        int | None, typer.Option(min=256, help="Tokens that the model can read and write.")
+    ] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs per task: seeds 0..N-1.")] = 1,
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Steps per run.")] = 15,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", min=1, help="Steps per run. [default: 15; research tasks: 50]"),
+    ] = None,
     wall: Annotated[float | None, typer.Option("--wall", min=1, help="Seconds per run.")] = None,
     tokens: Annotated[int | None, typer.Option("--tokens", min=1, help="Tokens per run.")] = None,
     cost: Annotated[float | None, typer.Option("--cost", min=0.0, help="Dollars per run.")] = None,
     feedback: Annotated[
         str | None,
-        typer.Option(help="What the agent learns: none, validity, public, public+private."),
+        typer.Option(
+            help="What the agent learns: none, validity, validation, public, public+private."
+        ),
     ] = None,
     sandbox: Annotated[
         str, typer.Option(help="auto, docker, local, or unsafe-local (no isolation).")
@@ -63,10 +71,9 @@ def run(
     """Let an agent work on tasks and print how it scored. Runs that are done stay done."""
     from agentbench_agents.agent import needs_model
     from agentbench_agents.agents import find_agent
-    from agentbench_agents.budget import Budget
     from agentbench_agents.campaign import Campaign
     from agentbench_agents.models import open_model
-    from agentbench_agents.research import load_any
+    from agentbench_agents.research import budget_of, load_any
     from agentbench_agents.run import RunSpec
 
     params = _parameters(param or [])
@@ -79,8 +86,10 @@ def run(
     if model is not None:
         open_model(model, base_url=base_url).close()
     names = [*(tasks or []), *(_suite(suite) if suite else [])] or list(QUICKSTART)
-    for name in names:
-        load_any(name)
+    budgets = {
+        name: budget_of(load_any(name), steps=steps, wall_s=wall, tokens=tokens, cost_usd=cost)
+        for name in names
+    }
     specs = [
         RunSpec(
             task=str(Path(name).resolve()) if Path(name).suffix in (".yaml", ".yml") else name,
@@ -88,8 +97,9 @@ def run(
             agent_params=params,
             model=model,
             base_url=base_url,
+            window=window,
             seed=seed,
-            budget=Budget(steps=steps, wall_s=wall, tokens=tokens, cost_usd=cost),
+            budget=budgets[name],
             feedback=feedback,
             sandbox=sandbox,
             image=image,
@@ -120,11 +130,77 @@ def resume(
 
 
 @app.command()
+def play(
+    task: Annotated[str, typer.Argument(help="Task.")],
+    *,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Steps.")] = 15,
+    feedback: Annotated[str | None, typer.Option(help="What you learn; see `run`.")] = None,
+    sandbox: Annotated[str, typer.Option(help="auto, docker, local, or unsafe-local.")] = "auto",
+    image: Annotated[str | None, typer.Option(help="Image of the docker sandbox.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Directory of prepared tasks.")] = None,
+    out: Out = Path("runs"),
+) -> None:
+    """Act in the environment yourself; the run is recorded as any other."""
+    from itertools import count
+
+    from agentbench_agents.budget import Budget
+    from agentbench_agents.campaign import Campaign
+    from agentbench_agents.run import RunSpec
+    from agentbench_cli.errors import fail
+    from agentbench_cli.show import print_results
+
+    specs = (
+        RunSpec(
+            task=task,
+            agent="agentbench_cli.play:Human",
+            seed=seed,
+            budget=Budget(steps=steps),
+            feedback=feedback,
+            sandbox=sandbox,
+            image=image,
+            data_root=None if data is None else str(data.resolve()),
+        )
+        for seed in count()
+    )
+    spec = next(s for s in specs if not (out / s.run_id).exists())
+    _prepare([spec])
+    campaign = Campaign(out)
+    results = campaign.execute(campaign.plan([spec]))
+    print_results(results, out, as_json=False)
+    if results[0].status == "infra":
+        fail(f"the run could not be carried out: {results[0].error}", 1)
+
+
+@app.command()
+def replay(
+    directory: Annotated[Path, typer.Argument(help="Directory of one run: OUT/RUN_ID.")],
+    *,
+    sandbox: Annotated[str | None, typer.Option(help="Another back end than the run's.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Take the actions of a run again and say whether the observations are the same."""
+    from agentbench_agents.replay import replay as take_again
+    from agentbench_cli.show import print_replay
+
+    done = take_again(directory, sandbox=sandbox)
+    print_replay(done, as_json=as_json)
+    if not done.same:
+        raise typer.Exit(1)
+
+
+@app.command()
 def report(
     directory: Annotated[Path, typer.Argument(help="Directory that `agentbench run` wrote.")],
     *,
     to: Annotated[
         Path | None, typer.Option("--to", help="Also write report.{md,json,parquet,html} here.")
+    ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(help="Model that rates the methods of research runs, beside the scores."),
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option("--base-url", help="Address of the judge's server.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -137,8 +213,12 @@ def report(
     if to is not None:
         from agentbench_scoring import write_report
 
-        written = write_report([r.model_dump(mode="json") for r in results], to)
+        written = write_report([_row(r) for r in results], to)
         typer.echo("\n".join(str(path) for path in written.values()), err=as_json)
+    if judge is not None:
+        from agentbench_cli.research import judge_and_print
+
+        judge_and_print(results, directory, judge, base_url=base_url, quiet=as_json)
 
 
 @app.command()
@@ -187,9 +267,9 @@ def grade(
 def list_tasks_command(*, as_json: Json = False) -> None:
     """List the tasks."""
     from agentbench_cli.show import print_tasks
-    from agentbench_tasks import list_tasks
+    from agentbench_tasks import list_tasks, load_research, research_names
 
-    print_tasks(list_tasks(), as_json=as_json)
+    print_tasks([*list_tasks(), *map(load_research, research_names())], as_json=as_json)
 
 
 @app.command("agents")
@@ -206,6 +286,12 @@ def doctor(*, as_json: Json = False) -> None:
     from agentbench_cli.show import print_doctor
 
     print_doctor(as_json=as_json)
+
+
+def _row(result: "RunResult") -> dict[str, Any]:
+    """A row of the results table: a failure, which counts as the worst there, has no margin."""
+    row = result.model_dump(mode="json")
+    return row if result.status == "scored" else {**row, "margin": None}
 
 
 def _parameters(given: list[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -14,11 +15,14 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from agentbench_agents.campaign import Watcher
+from agentbench_agents.output import printable, trim
 from agentbench_agents.run import RunResult, RunSpec
+from agentbench_cli.research import print_research
 
 if TYPE_CHECKING:
     from agentbench_agents.env import TaskEnv
-    from agentbench_tasks import Grade, Task
+    from agentbench_agents.replay import Replay
+    from agentbench_tasks import Grade, ResearchTask, Task
 
 _COLOURS = {"scored": "green", "invalid": "yellow", "failed": "yellow", "infra": "red"}
 
@@ -94,6 +98,7 @@ def print_results(results: Sequence[RunResult], directory: Path, *, as_json: boo
     seeded = len({r.seed for r in results}) > 1
     smooth = all(r.status == "scored" for r in results)
     ranked = any(r.human_rank is not None for r in results)
+    research = any(r.research is not None for r in results)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in (
         "task",
@@ -105,6 +110,7 @@ def print_results(results: Sequence[RunResult], directory: Path, *, as_json: boo
         "strong",
         *(("human rank",) if ranked else ()),
         "margin",
+        *(("95 % interval",) if research else ()),
         *(() if smooth else ("status",)),
         "steps",
         "time",
@@ -121,12 +127,14 @@ def print_results(results: Sequence[RunResult], directory: Path, *, as_json: boo
             _number(r.strong),
             *((_percent(r.human_rank),) if ranked else ()),
             _percent(None if r.margin is None else r.margin / 100),
+            *((_margin_interval(r),) if research else ()),
             *(() if smooth else (f"[{_COLOURS[r.status]}]{r.status}[/]",)),
             str(r.steps),
             f"{r.wall_s:.1f} s",
         )
     console = _console()
     console.print(table)
+    print_research(results, console)
     boxes = ", ".join(sorted({r.sandbox for r in results}))
     told = ", ".join(sorted({r.feedback for r in results}))
     shown = any(r.feedback == "public+private" for r in results)
@@ -158,7 +166,20 @@ def print_grade(grade: "Grade", *, as_json: bool) -> None:
     _console().print(", ".join(parts), markup=False, highlight=False)
 
 
-def print_tasks(tasks: "Sequence[Task]", *, as_json: bool) -> None:
+def print_replay(done: "Replay", *, as_json: bool) -> None:
+    """Print whether a replay went the same way, and where it did not."""
+    if as_json:
+        _print_json({"steps": done.steps, "differences": [asdict(d) for d in done.differences]})
+        return
+    console = _console()
+    for d in done.differences:
+        old, new = (printable(trim(repr(v), limit=300)) for v in (d.recorded, d.replayed))
+        console.print(f"step {d.step}: {d.field}: {old} became {new}", markup=False, soft_wrap=True)
+    how = "the same observations" if done.same else f"{len(done.differences)} differences"
+    console.print(f"{done.steps} actions were taken again: {how}")
+
+
+def print_tasks(tasks: "Sequence[Task | ResearchTask]", *, as_json: bool) -> None:
     """Print the catalogue."""
     if as_json:
         _print_json([t.model_dump(mode="json") for t in tasks])
@@ -174,18 +195,21 @@ def print_tasks(tasks: "Sequence[Task]", *, as_json: bool) -> None:
 def print_agents(*, as_json: bool) -> None:
     """Print the agents with their parameters and defaults."""
     from agentbench_agents.agent import needs_model
-    from agentbench_agents.agents import agent_classes, find_agent
+    from agentbench_agents.agents import agent_classes, load_agent
 
     rows: list[dict[str, Any]] = []
     for name in sorted(agent_classes()):
-        agent = find_agent(name)
-        parameters = inspect.signature(type(agent)).parameters.values()
+        agent = load_agent(name)
+        parameters = list(inspect.signature(agent).parameters.values())
         rows.append(
             {
                 "name": name,
                 "needs_model": needs_model(agent),
-                "about": (inspect.getdoc(type(agent)) or "").split("\n")[0],
-                "parameters": {p.name: p.default for p in parameters},
+                "about": (inspect.getdoc(agent) or "").split("\n")[0],
+                "parameters": {
+                    p.name: None if p.default is p.empty else p.default for p in parameters
+                },
+                "required": [p.name for p in parameters if p.default is p.empty],
             }
         )
     if as_json:
@@ -195,7 +219,10 @@ def print_agents(*, as_json: bool) -> None:
     for title in ("agent", "model", "about", "parameters"):
         table.add_column(title)
     for row in rows:
-        shown = ", ".join(f"{k}={v!r}" for k, v in row["parameters"].items())
+        shown = ", ".join(
+            f"{k} (required)" if k in row["required"] else f"{k}={v!r}"
+            for k, v in row["parameters"].items()
+        )
         table.add_row(
             escape(row["name"]),
             "needed" if row["needs_model"] else "none",
@@ -249,6 +276,13 @@ def _print_json(data: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
 
 def _name(spec: RunSpec) -> str:
     return f"{Path(spec.task).stem} · {spec.agent}" + (f" · seed {spec.seed}" if spec.seed else "")
+
+
+def _margin_interval(result: RunResult) -> str:
+    found = result.research or {}
+    if result.margin is None or found.get("margin_low") is None:
+        return "–"
+    return f"{found['margin_low']:.1f} to {found['margin_high']:.1f} %"
 
 
 def _number(value: float | None) -> str:

@@ -6,7 +6,7 @@ Each returns the metrics of `iqlearn_loss`, since a reward can be read off any l
 import torch
 from torch import Tensor
 
-from agentbench_irl.losses import IQLearnOutput, SoftRows, check, soft_rows
+from agentbench_irl.losses import IQLearnOutput, SoftRows, soft_rows
 
 
 def mle_loss(
@@ -20,7 +20,12 @@ def mle_loss(
 ) -> IQLearnOutput:
     """Return maximum likelihood with an entropy bonus: mean of -log π(a|s) - η H(π(·|s)).
 
-    The paper's baseline (arXiv 2409.01369, section 4).
+    The paper's baseline (arXiv 2409.01369, section 4). One row of two equal logits, η = 1/2:
+    ln 2 - ln 2 / 2.
+
+    >>> loss = mle_loss(torch.zeros(1, 2), torch.tensor([0]), entropy_weight=0.5).loss
+    >>> round(float(loss), 5)
+    0.34657
 
     Args:
         logits: Shape (T, V) or (B, T, V).
@@ -56,7 +61,12 @@ def gem_loss(
     """Return GEM with the linear h: mean of Σ_a q(a) log π(a|s) - log π(a*|s).
 
     q = softmax(logits / β) is held constant, so that for β < 1 probability is taken from what the
-    model already likes best and given to the data (arXiv 2408.16673).
+    model already likes best and given to the data (arXiv 2408.16673). At π = (3/4, 1/4), β = 1 and
+    a* the second: 3/4 ln 3/4 + 1/4 ln 1/4 + ln 4.
+
+    >>> z = torch.tensor([[3.0, 1.0]]).log()
+    >>> round(float(gem_loss(z, torch.tensor([1]), beta=1.0).loss), 5)
+    0.82396
 
     Args:
         logits: Shape (T, V) or (B, T, V).
@@ -92,6 +102,12 @@ def dft_loss(
 ) -> IQLearnOutput:
     """Return dynamic fine-tuning: mean of -sg[π(a|s)] log π(a|s) (arXiv 2508.05629).
 
+    At π(a|s) = 3/4: -3/4 ln 3/4.
+
+    >>> z = torch.tensor([[3.0, 1.0]]).log()
+    >>> round(float(dft_loss(z, torch.tensor([0])).loss), 5)
+    0.21576
+
     Args:
         logits: Shape (T, V) or (B, T, V).
         targets: Shape (T,) or (B, T), IGNORE where a row is not scored.
@@ -113,7 +129,6 @@ def dft_loss(
 def _policy(
     logits: Tensor, targets: Tensor, successor: Tensor | None, terminal_value: float | Tensor
 ) -> tuple[SoftRows, Tensor]:
-    check(logits, targets, td_weight=0.0, discount=1.0, temperature=1.0)
     rows = soft_rows(logits, targets, successor=successor, terminal_value=terminal_value)
     wide = logits.flatten(0, -2).to(rows.value.dtype)
     return rows, wide - rows.value[:, None]

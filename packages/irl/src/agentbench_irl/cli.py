@@ -47,8 +47,9 @@ def train(
     from agentbench_irl.data import read_jsonl
     from agentbench_irl.errors import ConfigError
     from agentbench_irl.online import OnlineIQLearnTrainer
+    from agentbench_irl.pretrained import last_checkpoint, load_model, load_tokenizer
     from agentbench_irl.settings import read_settings
-    from agentbench_irl.trainer import IQLearnTrainer, last_checkpoint, load_model, load_tokenizer
+    from agentbench_irl.trainer import IQLearnTrainer
 
     settings = read_settings(config, context.args)
     inputs, arguments = settings.inputs, settings.config
@@ -250,7 +251,7 @@ def _with_lora(model: Any, rank: int) -> Any:  # noqa: ANN401 - a model
 
 def _load(name: str) -> tuple[Any, Any]:
     from agentbench_irl.config import IQLearnConfig
-    from agentbench_irl.trainer import load_model, load_tokenizer
+    from agentbench_irl.pretrained import load_model, load_tokenizer
 
     config = IQLearnConfig(output_dir="unused")
     tokenizer = load_tokenizer(name, config)

@@ -12,7 +12,7 @@ end, and the value of its last state is bootstrapped.
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -24,7 +24,7 @@ from transformers import PreTrainedTokenizerBase
 from agentbench_irl.chat import assistant_tokens, end_token
 from agentbench_irl.config import IQLearnConfig
 from agentbench_irl.errors import DataError
-from agentbench_irl.transitions import Transitions, decoder_transitions, text_transitions
+from agentbench_irl.transitions import IGNORE, Transitions, decoder_transitions, text_transitions
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,33 @@ class Sample:
     tokens: Tensor
     rows: Transitions
     source: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSize:
+    """How much there is to learn from.
+
+    Attributes:
+        texts: Examples with something to score.
+        tokens: In all of them.
+        scored: Tokens that the model is to write.
+    """
+
+    texts: int
+    tokens: int
+    scored: int
+
+    @classmethod
+    def of(cls, samples: Iterable[Sample]) -> "DataSize":
+        """Return the size of some samples."""
+        sizes = [
+            (len(sample.tokens), int((sample.rows.targets != IGNORE).sum())) for sample in samples
+        ]
+        return cls(
+            texts=len(sizes),
+            tokens=sum(tokens for tokens, _ in sizes),
+            scored=sum(scored for _, scored in sizes),
+        )
 
 
 def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
@@ -124,32 +151,6 @@ def make_samples(
             why,
         )
     return samples
-
-
-def pack(samples: Sequence[Sample], capacity: int) -> list[tuple[Sample, ...]]:
-    """Return the samples in bins of at most `capacity` tokens, best fit decreasing.
-
-    The bins are those of longest texts first; equal input gives equal bins.
-    """
-    order = sorted(range(len(samples)), key=lambda i: -len(samples[i].tokens))
-    bins = list[list[Sample]]()
-    open_bins = dict[int, list[int]]()  # free tokens -> bins, so that the fullest that fits is near
-    for index in order:
-        need = len(samples[index].tokens)
-        free = min(
-            (space for space, held in open_bins.items() if space >= need and held), default=None
-        )
-        if free is None:
-            number = len(bins)
-            bins.append([])
-            free = capacity
-        else:
-            number = open_bins[free].pop()
-            if not open_bins[free]:
-                del open_bins[free]
-        bins[number].append(samples[index])
-        open_bins.setdefault(free - need, []).append(number)
-    return [tuple(held) for held in bins]
 
 
 def _decoder_sample(

@@ -11,16 +11,12 @@ c tanh(z / c).
 import torch
 from torch import Tensor
 
+from agentbench_irl.divergences import Divergence, penalty
 from agentbench_irl.kernels.backend import Backend, BackendName, linear_backend
 from agentbench_irl.kernels.inputs import Inputs
 from agentbench_irl.kernels.iqlearn import linear_iqlearn, needed_rows
 from agentbench_irl.kernels.lse import linear_lse
-from agentbench_irl.losses import (
-    Divergence,
-    IQLearnOutput,
-    check,
-    penalty,
-)
+from agentbench_irl.losses import IQLearnOutput
 from agentbench_irl.transitions import IGNORE
 
 __all__ = [
@@ -59,6 +55,13 @@ def linear_iqlearn_loss(
 
     ∂L/∂X and ∂L/∂W are computed here, in the forward pass, and handed out by the one backward pass
     that is possible. Only a `divergence` other than chi2 computes the logits a second time.
+
+    The example of `iqlearn_loss`, whose logits are [[0], [ln 3]] [[1, 0]]:
+
+    >>> import math
+    >>> x, w = torch.tensor([[0.0], [math.log(3)]]), torch.tensor([[1.0], [0.0]])
+    >>> round(float(linear_iqlearn_loss(x, w, torch.tensor([0, 1]), td_weight=0.1).loss), 5)
+    1.13581
 
     Args:
         hidden: X, shape (T, H) or (B, T, H); float32, float64 or bfloat16. float16 is computed in
@@ -103,8 +106,10 @@ def linear_iqlearn_loss(
         softcap=softcap,
         logits_mib=logits_mib,
         backend=backend,
+        td_weight=td_weight,
+        discount=discount,
+        temperature=temperature,
     )
-    check(hidden, targets, td_weight=td_weight, discount=discount, temperature=temperature)
     scored = (given.targets != IGNORE).to(given.wide)
     normalizer = scored.sum().clamp_min(1) if normalizer is None else normalizer
     if divergence == "chi2":
@@ -194,8 +199,10 @@ def linear_mixture_loss(
         softcap=softcap,
         logits_mib=logits_mib,
         backend=backend,
+        td_weight=td_weight,
+        discount=discount,
+        temperature=temperature,
     )
-    check(hidden, targets, td_weight=td_weight, discount=discount, temperature=temperature)
     scored = (given.targets != IGNORE).to(given.wide)
     row_weights = torch.stack(
         [
@@ -262,15 +269,13 @@ def linear_lse_and_target(
         hidden,
         weight,
         targets,
-        successor=None,
-        terminal_value=0.0,
         bias=bias,
         logit_scale=logit_scale,
         softcap=softcap,
         logits_mib=logits_mib,
         backend=backend,
+        temperature=temperature,
     )
-    check(hidden, targets, td_weight=0.0, discount=1.0, temperature=temperature)
     q, value, _ = _values(given, rows=None, temperature=temperature, wide_sums=wide_sums)
     return value.view_as(targets), q.view_as(targets)
 

@@ -15,18 +15,13 @@ only, is then maximum likelihood plus a penalty on the reward (eq. 14):
 `transitions`. Nothing here logs, reads a tensor on the host or keeps state.
 """
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from agentbench_irl.divergences import Divergence, penalty
 from agentbench_irl.transitions import IGNORE, TERMINAL, UNKNOWN, next_scored
-
-Divergence = Literal["chi2", "hellinger", "js", "kl"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +139,6 @@ def iqlearn_loss(
     Raises:
         ValueError: Shapes do not agree or a parameter is out of range.
     """
-    check(logits, targets, td_weight=td_weight, discount=discount, temperature=temperature)
     rows = soft_rows(
         logits,
         targets,
@@ -152,6 +146,7 @@ def iqlearn_loss(
         successor=successor,
         terminal_value=terminal_value,
         temperature=temperature,
+        td_weight=td_weight,
     )
     reward = rows.reward
     if semi_gradient:
@@ -190,6 +185,17 @@ def mixture_loss(
     and `iqlearn_loss` remains. Online, w^E is the mask of expert rows, w^V and w^R that of all.
     Where the next state is UNKNOWN, V' counts as the constant 0 and the r² term is dropped.
 
+    The two rows of `iqlearn_loss`, r = (-ln 4, 0), the first now the model's own:
+    w^E = (0, 1), w^V = w^R = (1, 1), so that
+    L = [0 + (ln 2 - ln 4) + (ln 4 - 0) + 0.1 (ln 4)²] / 2 = (0.6931472 + 0.1921812) / 2
+
+    >>> import math
+    >>> z, every = torch.tensor([[0.0, 0.0], [math.log(3), 0.0]]), torch.ones(2)
+    >>> weights = {"expert_weight": torch.tensor([0.0, 1.0]), "value_weight": every}
+    >>> weights |= {"td_row_weight": every, "td_weight": 0.1}
+    >>> round(float(mixture_loss(z, torch.tensor([0, 1]), **weights).loss), 5)
+    0.44266
+
     Args:
         logits: Shape (T, V) or (B, T, V).
         targets: Token taken in each row, IGNORE where it is not scored. Shape (T,) or (B, T).
@@ -209,7 +215,6 @@ def mixture_loss(
     Raises:
         ValueError: Shapes do not agree or a parameter is out of range.
     """
-    check(logits, targets, td_weight=td_weight, discount=discount, temperature=temperature)
     rows = soft_rows(
         logits,
         targets,
@@ -217,6 +222,7 @@ def mixture_loss(
         successor=successor,
         terminal_value=terminal_value,
         temperature=temperature,
+        td_weight=td_weight,
     )
     next_value = rows.q - rows.reward
     per_row = (
@@ -291,8 +297,14 @@ def soft_rows(
     successor: Tensor | None = None,
     terminal_value: float | Tensor = 0.0,
     temperature: float = 1.0,
+    td_weight: float = 0.0,
 ) -> SoftRows:
-    """Return Q, V and r of each row from its logits; shapes as in `iqlearn_loss`."""
+    """Return Q, V and r of each row from its logits; shapes as in `iqlearn_loss`.
+
+    Raises:
+        ValueError: Shapes do not agree or a parameter is out of range; `td_weight` is only checked.
+    """
+    check(logits, targets, discount=discount, temperature=temperature, td_weight=td_weight)
     successor = next_scored(targets) if successor is None else successor
     logits = logits.flatten(0, -2)
     if logits.dtype != torch.float64:
@@ -336,100 +348,32 @@ def rows_from_values(
     )
 
 
-def penalty(reward: Tensor, *, td_weight: float, divergence: Divergence = "chi2") -> Tensor:
-    """Return what a reward costs: P(r) = r - α φ(r / α) with α = 1 / (4 λ).
-
-    For an f-divergence with conjugate f*, inverse soft-Q learning maximises E[φ(r)] with
-    φ(x) = -f*(-x); α scales the regulariser. Each φ here has φ(0) = 0 and φ'(0) = 1, so P is zero
-    with zero slope at r = 0 and vanishes with λ:
-
-        chi2       φ(x) = x - x²/4            P = λ r², of eq. 14
-        hellinger  φ(x) = x / (1 + x)         P ≈ 4 λ r² near 0
-        js         φ(x) = log(2 - exp(-x))    P ≈ 4 λ r² near 0
-        kl         φ(x) = 1 - exp(-x)         P ≈ 2 λ r² near 0
-
-    hellinger and js are not defined for all negative x, and kl grows without bound there. Below
-    x = -1/2 those three go on as their own second-order Taylor polynomial.
-
-    Args:
-        reward: r, any shape.
-        td_weight: λ ≥ 0.
-        divergence: A name of the table.
-
-    Returns:
-        P(r) ≥ 0, shape of `reward`.
-
-    Raises:
-        ValueError: There is no such divergence.
-    """
-    if divergence == "chi2":
-        return td_weight * reward.square()
-    if divergence not in _PHI:
-        names = ", ".join(["chi2", *_PHI])
-        msg = f"divergence {divergence!r} is not one of {names}"
-        raise ValueError(msg)
-    if td_weight == 0:
-        return torch.zeros_like(reward)
-    alpha = 1 / (4 * td_weight)
-    x = reward / alpha
-    phi, value, slope, curvature = _PHI[divergence]
-    below = x - _TAYLOR_POINT
-    taylor = value + slope * below + curvature / 2 * below.square()
-    return reward - alpha * torch.where(below < 0, taylor, phi(x.clamp_min(_TAYLOR_POINT)))
-
-
-_TAYLOR_POINT = -0.5
-
-
-def _hellinger(x: Tensor) -> Tensor:
-    return x / (1 + x)
-
-
-def _jensen_shannon(x: Tensor) -> Tensor:
-    return torch.log(2 - torch.exp(-x))
-
-
-def _kullback_leibler(x: Tensor) -> Tensor:
-    return -torch.expm1(-x)
-
-
-_E = math.exp(-_TAYLOR_POINT)
-# φ, then φ, φ' and φ'' at the Taylor point
-_PHI: MappingProxyType[str, tuple[Callable[[Tensor], Tensor], float, float, float]] = (
-    MappingProxyType(
-        {
-            "hellinger": (_hellinger, -1.0, 4.0, -16.0),
-            "js": (
-                _jensen_shannon,
-                math.log(2 - _E),
-                _E / (2 - _E),
-                -2 * _E / (2 - _E) ** 2,
-            ),
-            "kl": (_kullback_leibler, 1 - _E, _E, -_E),
-        }
-    )
-)
-
-
 def check(
-    logits: Tensor, targets: Tensor, *, td_weight: float, discount: float, temperature: float
+    rows: Tensor,
+    targets: Tensor,
+    *,
+    discount: float = 1.0,
+    temperature: float = 1.0,
+    td_weight: float = 0.0,
 ) -> None:
-    """Raise ValueError when shapes do not agree or a parameter is out of range."""
-    if logits.dim() not in {2, 3} or logits.shape[:-1] != targets.shape:
+    """Raise ValueError when shapes do not agree or a parameter is out of range.
+
+    Every loss and reward comes through here, on logits and on hidden states.
+    """
+    if rows.dim() not in {2, 3} or rows.shape[:-1] != targets.shape:
         msg = (
-            f"logits of shape {tuple(logits.shape)} do not fit targets of shape "
-            f"{tuple(targets.shape)}: they must be (T, V) with (T,) or (B, T, V) with (B, T)"
+            f"rows of shape {tuple(rows.shape)} do not fit targets of shape "
+            f"{tuple(targets.shape)}: they must be (T, ...) with (T,) or (B, T, ...) with (B, T)"
         )
         raise ValueError(msg)
-    if not td_weight >= 0:
-        msg = f"td_weight is {td_weight}; it must be at least 0"
-        raise ValueError(msg)
-    if not 0 <= discount <= 1:
-        msg = f"discount is {discount}; it must be between 0 and 1"
-        raise ValueError(msg)
-    if not temperature > 0:
-        msg = f"temperature is {temperature}; it must be positive"
-        raise ValueError(msg)
+    limits = (
+        ("td_weight", td_weight, td_weight >= 0, "at least 0"),
+        ("discount", discount, 0 <= discount <= 1, "between 0 and 1"),
+        ("temperature", temperature, temperature > 0, "positive"),
+    )
+    for name, value, holds, rule in limits:
+        if not holds:
+            raise ValueError(f"{name} is {value}; it must be {rule}")
 
 
 def _denominator(rows: SoftRows, normalizer: float | Tensor | None) -> float | Tensor:

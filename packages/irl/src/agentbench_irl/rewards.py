@@ -26,7 +26,7 @@ from transformers import PreTrainedTokenizerBase
 from agentbench_irl.collator import Collator
 from agentbench_irl.config import IQLearnConfig
 from agentbench_irl.data import Sample, make_samples
-from agentbench_irl.losses import check, soft_rows
+from agentbench_irl.losses import soft_rows
 from agentbench_irl.reward_scale import RewardScale
 
 Total = Literal["sum", "mean", "min", "last"]
@@ -62,7 +62,6 @@ def token_rewards(
     Raises:
         ValueError: Shapes do not agree or a parameter is out of range.
     """
-    check(logits, targets, td_weight=0.0, discount=discount, temperature=temperature)
     rows = soft_rows(
         logits,
         targets,

@@ -119,6 +119,9 @@ def _as_flags(document: Mapping[str, Any]) -> list[str]:
     for name, value in document.items():
         if value is None:
             continue
+        if value is True:  # what a flag without a value means, also where its type is not bool
+            flags.append(f"--{name}")
+            continue
         match value:
             case list():
                 words = [str(item) for item in cast("list[Any]", value)]

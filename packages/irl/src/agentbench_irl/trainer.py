@@ -4,7 +4,6 @@
 # pyright: reportUnknownArgumentType=false
 
 import functools
-import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,12 +11,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForSeq2SeqLM,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     Trainer,
@@ -25,34 +19,31 @@ from transformers import (
 )
 from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
+from agentbench_irl import card
 from agentbench_irl.baselines import dft_loss, gem_loss, mle_loss
 from agentbench_irl.collator import Collator
 from agentbench_irl.config import IQLearnConfig
-from agentbench_irl.data import Sample, make_samples, pack
-from agentbench_irl.errors import ConfigError, UnsupportedModelError
-from agentbench_irl.head import LinearHead
+from agentbench_irl.data import DataSize, make_samples
+from agentbench_irl.errors import ConfigError
 from agentbench_irl.kernels.backend import BackendName
 from agentbench_irl.linear import linear_iqlearn_loss
 from agentbench_irl.losses import SUMS, IQLearnMetrics, IQLearnOutput, iqlearn_loss
+from agentbench_irl.packing import Rows, check_packing, pack
+from agentbench_irl.pretrained import (
+    check_model,
+    is_peft,
+    last_checkpoint,
+    linear_head,
+    load_model,
+    tokenizer_of,
+)
 from agentbench_irl.reward_scale import RewardScale
 from agentbench_irl.transitions import IGNORE
 
 logger = logging.getLogger(__name__)
 
 Examples = Iterable[Mapping[str, Any]]
-
-
-class Rows(Dataset[tuple[Sample, ...]]):
-    """The texts of each row of a batch."""
-
-    def __init__(self, groups: Sequence[tuple[Sample, ...]]) -> None:
-        self.groups = groups
-
-    def __len__(self) -> int:
-        return len(self.groups)
-
-    def __getitem__(self, index: int) -> tuple[Sample, ...]:
-        return self.groups[index]
+_CARD_METRICS = ("loss", "nll", "td", "reward_mean", "reward_std", "accuracy")
 
 
 class IQLearnTrainer(Trainer):
@@ -89,11 +80,11 @@ class IQLearnTrainer(Trainer):
         if args.n_gpu > 1:
             msg = f"one process sees {args.n_gpu} GPUs; start one per GPU with `accelerate launch`"
             raise ConfigError(msg)
-        self.tokenizer = _tokenizer(model, args, processing_class)
+        self.tokenizer = tokenizer_of(model, args, processing_class)
         loaded = load_model(model, args) if isinstance(model, str) else model
         self.encoder_decoder = bool(getattr(loaded.config, "is_encoder_decoder", False))
-        _check_model(loaded, args, encoder_decoder=self.encoder_decoder)
-        self.head = _linear_head(loaded, args)
+        check_model(loaded, args, encoder_decoder=self.encoder_decoder)
+        self.head = linear_head(loaded, args)
         self.reward_scale = RewardScale(
             discount=args.discount,
             temperature=args.temperature,
@@ -101,6 +92,7 @@ class IQLearnTrainer(Trainer):
         )
         self._measured: dict[str, IQLearnMetrics] = {}
         self._eval_loss = torch.zeros(())
+        self._kept_apart = False
         shares = args.packing if args.eval_packing is None else args.eval_packing
         super().__init__(
             model=cast("PreTrainedModel", loaded),
@@ -178,6 +170,10 @@ class IQLearnTrainer(Trainer):
         inputs = dict(inputs)
         targets, successor = inputs.pop("targets"), inputs.pop("successor")
         rows = inputs.pop("rows")
+        if not self._kept_apart and "position_ids" in inputs:
+            with self.compute_loss_context_manager():
+                check_packing(model, inputs["input_ids"][0])
+            self._kept_apart = True
         if self.head is None:
             outputs = model(**inputs, use_cache=False)
             out = self._loss_of_logits(outputs.logits, targets, successor, normalizer)
@@ -209,7 +205,7 @@ class IQLearnTrainer(Trainer):
         rows: Tensor,
         normalizer: Tensor | float | None,
     ) -> dict[str, Tensor]:
-        args, head = self.config_args, cast("LinearHead", self.head)
+        args, head = self.config_args, cast("Any", self.head)
         out = linear_iqlearn_loss(
             hidden,
             weight,
@@ -335,10 +331,37 @@ class IQLearnTrainer(Trainer):
         super().log(logs, start_time)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature of transformers
-        """Save the model, and beside it what its rewards mean."""
+        """Save the model, and beside it what its rewards mean and a model card."""
         super().save_model(output_dir, _internal_call=_internal_call)
         if self.args.should_save:
-            self.reward_scale.save(Path(output_dir or self.args.output_dir or "."))
+            directory = Path(output_dir or self.args.output_dir or ".")
+            self.reward_scale.save(directory)
+            (directory / card.FILE_NAME).write_text(self._card(), encoding="utf-8")
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - as in transformers
+        """Write the model card; `push_to_hub` calls this, and all it would add is in the card."""
+        if self.is_world_process_zero():
+            path = Path(self.args.output_dir or ".") / card.FILE_NAME
+            path.write_text(self._card(), encoding="utf-8")
+
+    def _card(self) -> str:
+        model = cast("Any", self.accelerator.unwrap_model(cast("Any", self.model)))
+        sets = {"training": self.train_dataset, "evaluation": self.eval_dataset}
+        logged = [row for row in self.state.log_history if "nll" in row]
+        return card.model_card(
+            self.config_args,
+            scale=self.reward_scale,
+            base_model=str(getattr(model.config, "name_or_path", "")),
+            data={
+                role: DataSize.of(sample for group in cast("Rows", rows).groups for sample in group)
+                for role, rows in sets.items()
+                if rows is not None
+            },
+            steps=self.state.global_step,
+            results={name: logged[-1][name] for name in _CARD_METRICS if logged},
+            encoder_decoder=self.encoder_decoder,
+            peft=is_peft(model),
+        )
 
     def train(
         self,
@@ -380,104 +403,3 @@ class IQLearnTrainer(Trainer):
         """Return how many processes see different batches."""
         same = self.get_tp_size() * self.get_cp_size() * self.get_sp_size()
         return max(1, self.args.world_size // same)
-
-
-def last_checkpoint(output_dir: str | Path) -> str | None:
-    """Return the newest checkpoint that was written to its end, if there is one.
-
-    transformers writes `trainer_state.json` last, so a checkpoint whose writing was killed has
-    none, or half of one.
-    """
-    found = list[tuple[int, Path]]()
-    for path in Path(output_dir).glob("checkpoint-*/trainer_state.json"):
-        try:
-            state = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        found.append((int(state["global_step"]), path.parent))
-    return str(max(found)[1]) if found else None
-
-
-def load_tokenizer(name: str, args: IQLearnConfig) -> PreTrainedTokenizerBase:
-    """Return the tokenizer of a model's name or path, with the chat template asked for.
-
-    Raises:
-        ConfigError: It cannot be loaded.
-    """
-    tokenizer = cast("PreTrainedTokenizerBase", _pretrained("tokenizer", AutoTokenizer, name))
-    return _with_template(tokenizer, args)
-
-
-def load_model(name: str, args: IQLearnConfig) -> PreTrainedModel:
-    """Return the causal or encoder-decoder language model of a name or path.
-
-    Raises:
-        ConfigError: It cannot be loaded.
-    """
-    options = args.model_init_kwargs if isinstance(args.model_init_kwargs, dict) else {}
-    config = _pretrained("model", AutoConfig, name)
-    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-    return _pretrained("model", kind, name, **options)
-
-
-def _tokenizer(
-    model: nn.Module | str, args: IQLearnConfig, given: PreTrainedTokenizerBase | None
-) -> PreTrainedTokenizerBase:
-    if given is not None:
-        return _with_template(given, args)
-    name = model if isinstance(model, str) else str(getattr(model.config, "name_or_path", ""))
-    if not name:
-        msg = "the model does not say where its tokenizer is; pass it as processing_class"
-        raise ConfigError(msg)
-    return load_tokenizer(name, args)
-
-
-def _with_template(
-    tokenizer: PreTrainedTokenizerBase, args: IQLearnConfig
-) -> PreTrainedTokenizerBase:
-    if args.chat_template_path is not None:
-        try:
-            tokenizer.chat_template = Path(args.chat_template_path).read_text(encoding="utf-8")
-        except OSError as error:
-            msg = f"cannot read chat_template_path: {error}"
-            raise ConfigError(msg) from error
-    return tokenizer
-
-
-def _pretrained(what: str, kind: Any, name: str, **options: Any) -> Any:  # noqa: ANN401
-    try:
-        return kind.from_pretrained(name, **options)
-    except (OSError, ValueError, TypeError) as error:
-        msg = f"cannot load the {what} {name!r}: {str(error).splitlines()[0]}"
-        raise ConfigError(msg) from error
-
-
-def _check_model(model: nn.Module, args: IQLearnConfig, *, encoder_decoder: bool) -> None:
-    head = cast("Any", model).get_output_embeddings()
-    if head is None:
-        msg = f"{type(model).__name__} has no output embeddings, so it has no logits to read Q from"
-        raise UnsupportedModelError(msg)
-    if encoder_decoder and (args.packing or args.padding_free):
-        msg = "packing and padding_free are for decoder-only models"
-        raise ConfigError(msg)
-
-
-def _linear_head(model: nn.Module, args: IQLearnConfig) -> LinearHead | None:
-    """Return the head of the model, if the loss can do without its logits."""
-    if args.loss_backend == "logits":
-        return None
-    possible = args.loss_type in {"iqlearn", "mle"} and not args.entropy_weight
-    inner: nn.Module = cast("Any", model).get_base_model() if is_peft(model) else model
-    head = LinearHead.of(inner) if possible else None
-    if head is not None:
-        head.install(inner)
-    elif args.loss_backend != "auto":
-        why = "the head is not one linear layer" if possible else "the loss needs all logits"
-        msg = f"loss_backend is {args.loss_backend!r}, but {why}; use 'auto' or 'logits'"
-        raise ConfigError(msg)
-    return head
-
-
-def is_peft(model: nn.Module) -> bool:
-    """Tell whether a model carries PEFT adapters."""
-    return hasattr(model, "peft_config") and hasattr(model, "get_base_model")

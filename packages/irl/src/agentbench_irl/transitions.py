@@ -47,12 +47,22 @@ class Transitions:
     successor: Tensor
 
     def at(self, offset: int) -> "Transitions":
-        """Return the same rows, counted from `offset`."""
+        """Return the same rows, counted from `offset`: how a text is put behind others in a row.
+
+        >>> rows = Transitions(targets=torch.tensor([7, 8]), successor=torch.tensor([1, -1]))
+        >>> rows.at(10).successor.tolist()
+        [11, -1]
+        """
         moved = torch.where(self.successor >= 0, self.successor + offset, self.successor)
         return Transitions(targets=self.targets, successor=moved)
 
     def without_terminal(self) -> "Transitions":
-        """Return the same rows with no temporal-difference term where an episode ends."""
+        """Return the same rows with no temporal-difference term where an episode ends.
+
+        >>> rows = Transitions(targets=torch.tensor([7, 8]), successor=torch.tensor([1, -1]))
+        >>> rows.without_terminal().successor.tolist()
+        [1, -2]
+        """
         unknown = self.successor.masked_fill(self.successor == TERMINAL, UNKNOWN)
         return Transitions(targets=self.targets, successor=unknown)
 
@@ -99,6 +109,19 @@ def text_transitions(
     [1, 2, -1, -2]
     >>> text_transitions(text, mine, truncated=True).successor.tolist()
     [1, 2, 3, -2]
+
+    Two turns, u A u A: row 0 takes the first A, and its next state is row 2, where the next turn
+    begins. Cut before an answer, u A u: whether the model acts next makes row 2 the next state or
+    leaves it unknown.
+
+    >>> turns = torch.tensor([False, True, False, True])
+    >>> text_transitions(text, turns, truncated=False).successor.tolist()
+    [2, -2, -1, -2]
+    >>> asked = {"truncated": True, "acts_next": True}
+    >>> text_transitions(text[:3], turns[:3], **asked).successor.tolist()
+    [2, -2, -2]
+    >>> text_transitions(text[:3], turns[:3], truncated=True).successor.tolist()
+    [-2, -2, -2]
 
     Args:
         tokens: Token ids, shape (T,).

@@ -17,15 +17,9 @@ from agentbench_sandbox.errors import (
 )
 from agentbench_sandbox.kernel import CellError, CellResult, Kernel, KernelError
 from agentbench_sandbox.pool import SandboxPool
-from agentbench_sandbox.sandbox import (
-    Capabilities,
-    ExecResult,
-    Limits,
-    Mount,
-    Request,
-    Sandbox,
-    open_sandbox,
-)
+from agentbench_sandbox.request import Limits, Mount, Request
+from agentbench_sandbox.result import ExecResult
+from agentbench_sandbox.sandbox import Capabilities, Sandbox, open_sandbox
 
 __all__ = [
     "Capabilities",

@@ -15,16 +15,16 @@ from pathlib import Path
 from agentbench_sandbox import seccomp
 from agentbench_sandbox.channel import Header
 from agentbench_sandbox.guest import BOOT
-from agentbench_sandbox.identity import agent_user
+from agentbench_sandbox.identity import AGENT, agent_user
 from agentbench_sandbox.interpreter import SYSTEM, hidden_paths, prefixes
-from agentbench_sandbox.sandbox import Capabilities, Request
+from agentbench_sandbox.request import Request
+from agentbench_sandbox.sandbox import Capabilities
 
 CAPABILITIES = Capabilities(
     memory="watchdog", pids="kernel", disk="kernel", network="proxy", cpus="whole"
 )
 MIB = 1 << 20
 OWN_DIRECTORIES = (Path("/tmp"), Path("/proc"), Path("/dev"), Path("/usr"))  # noqa: S108
-AGENT = 65534
 SHOWN_OF_ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime", "ssl")
 UNUSED_USERS = 0x70000000
 

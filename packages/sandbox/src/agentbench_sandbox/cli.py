@@ -52,11 +52,13 @@ def build(
     ca_bundle: Annotated[Path | None, typer.Option(help="PEM file that pip must trust.")] = None,
     network: Annotated[str | None, typer.Option(help="Docker network mode while building.")] = None,
     *,
-    no_packages: Annotated[bool, typer.Option("--no-packages", help="Python alone.")] = False,
+    no_packages: Annotated[
+        bool, typer.Option("--no-packages", help="Python alone; not made the default.")
+    ] = False,
     cuda: Annotated[bool, typer.Option("--cuda", help="Start from a CUDA image.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Build the image Docker sandboxes run in."""
+    """Build the image Docker sandboxes run in; with packages it becomes the default."""
     from agentbench_sandbox import images
 
     packages = [] if no_packages else package or images.DEFAULT_PACKAGES

@@ -6,12 +6,13 @@ version 2. Elsewhere the number of processes is a resource limit and memory is w
 
 import os
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentbench_sandbox.sandbox import Limits
+from agentbench_sandbox.request import Limits
 
 ROOT = Path("/sys/fs/cgroup")
 MIB = 1 << 20
@@ -49,24 +50,32 @@ class ControlGroup:
                 place.rmdir()
 
 
-def memberships() -> dict[str, str]:
-    """Return {controllers: path} of this process; version 2 has the empty key."""
+def memberships(text: str) -> dict[str, str]:
+    """Return {controller: path} of what /proc/self/cgroup says; version 2 has the empty key."""
     found: dict[str, str] = {}
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
+    for line in text.splitlines():
         _, controllers, path = line.split(":", 2)
-        found[controllers] = path
+        found |= dict.fromkeys(controllers.split(","), path)
     return found
 
 
-def make(limits: Limits) -> ControlGroup | None:
-    """Make a control group with these limits, or return None where that is not possible."""
+def make(
+    limits: Limits, *, root: Path = ROOT, joined: Mapping[str, str] | None = None
+) -> ControlGroup | None:
+    """Make a control group with these limits, or return None where that is not possible.
+
+    Args:
+        limits: What the group may use.
+        root: Where the control groups are mounted.
+        joined: {controller: path} of this process; asked of the kernel by default.
+    """
     name = f"agentbench-{os.getpid()}-{secrets.token_hex(4)}"
     made: list[Path] = []
     try:
-        joined = memberships()
-        if "memory" in joined and "pids" in joined:
-            return _version_1(joined, name, limits, made)
-        return _version_2(joined[""], name, limits, made)
+        mine = joined or memberships(Path("/proc/self/cgroup").read_text())
+        if "memory" in mine and "pids" in mine:
+            return _version_1(root, mine, name, limits, made)
+        return _version_2(root, mine[""], name, limits, made)
     except (OSError, KeyError, ValueError):
         for place in made:
             with suppress(OSError):
@@ -74,9 +83,11 @@ def make(limits: Limits) -> ControlGroup | None:
         return None
 
 
-def _version_1(joined: dict[str, str], name: str, limits: Limits, made: list[Path]) -> ControlGroup:
-    memory = ROOT / "memory" / joined["memory"].lstrip("/") / name
-    pids = ROOT / "pids" / joined["pids"].lstrip("/") / name
+def _version_1(
+    root: Path, joined: Mapping[str, str], name: str, limits: Limits, made: list[Path]
+) -> ControlGroup:
+    memory = root / "memory" / joined["memory"].lstrip("/") / name
+    pids = root / "pids" / joined["pids"].lstrip("/") / name
     for place in (memory, pids):
         place.mkdir()
         made.append(place)
@@ -92,11 +103,23 @@ def _version_1(joined: dict[str, str], name: str, limits: Limits, made: list[Pat
     )
 
 
-def _version_2(path: str, name: str, limits: Limits, made: list[Path]) -> ControlGroup:
-    parent = ROOT / path.lstrip("/")
-    if not {"memory", "pids"} <= set((parent / "cgroup.subtree_control").read_text().split()):
-        raise ValueError(f"{parent} does not pass memory and pids on")
-    place = parent / name
+def _delegating(root: Path, path: str) -> Path:
+    """Return the nearest group at or above `path` whose children can be limited.
+
+    A group that holds processes cannot pass controllers on, so it is seldom the process's own.
+    """
+    own = root / path.lstrip("/")
+    for place in (own, *own.parents):
+        if not place.is_relative_to(root):
+            break
+        passed_on = (place / "cgroup.subtree_control").read_text().split()
+        if {"memory", "pids"} <= set(passed_on):
+            return place
+    raise ValueError(f"no group above {own} passes memory and pids on")
+
+
+def _version_2(root: Path, path: str, name: str, limits: Limits, made: list[Path]) -> ControlGroup:
+    place = _delegating(root, path) / name
     place.mkdir()
     made.append(place)
     (place / "memory.max").write_text(str(limits.memory_mib * MIB))

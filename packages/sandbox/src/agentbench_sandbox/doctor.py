@@ -6,7 +6,8 @@ from typing import Any
 from agentbench_sandbox.docker import open_docker
 from agentbench_sandbox.errors import SandboxError
 from agentbench_sandbox.local import open_bubblewrap, open_landlock
-from agentbench_sandbox.sandbox import Opener, Request
+from agentbench_sandbox.request import Request
+from agentbench_sandbox.sandbox import Opener
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

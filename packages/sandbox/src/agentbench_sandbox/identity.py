@@ -6,11 +6,13 @@ import time
 from pathlib import Path
 
 from agentbench_sandbox.errors import CapabilityError
-from agentbench_sandbox.sandbox import Request
+from agentbench_sandbox.request import Request
 
 LABEL = "dev.agentbench.sandbox"
 OWNER_LABEL = "dev.agentbench.owner"
 EXPIRES_LABEL = "dev.agentbench.expires"
+AGENT = 65534
+"""The user the agent is where nothing asks for another."""
 
 
 def agent_user(request: Request, default: int) -> int:

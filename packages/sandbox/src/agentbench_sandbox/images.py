@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from agentbench_sandbox.docker import DEFAULT_IMAGE, connect
+from agentbench_sandbox.daemon import DEFAULT_IMAGE, connect
 from agentbench_sandbox.errors import ImageError
 
 DEFAULT_BASE = "python:3.11-slim-bookworm"
@@ -23,7 +23,13 @@ def dockerfile() -> bytes:
 
 
 def content_tag(base: str, packages: Sequence[str], ca_bundle: bytes) -> str:
-    """Return the tag of what these inputs make: the same inputs, the same tag."""
+    """Return the tag of what these inputs make: the same inputs, the same tag.
+
+    Args:
+        base: The digest of the base image; its name may mean another image tomorrow.
+        packages: The Python packages.
+        ca_bundle: The certificates.
+    """
     digest = hashlib.sha256()
     for part in (dockerfile(), base.encode(), *(name.encode() for name in packages), ca_bundle):
         digest.update(len(part).to_bytes(8, "big") + part)
@@ -42,6 +48,29 @@ def context(ca_bundle: bytes) -> io.BytesIO:
     return packed
 
 
+def base_digest(api: Any, base: str, say: Callable[[str], None]) -> str:  # noqa: ANN401
+    """Return the digest of the base image; pull it when it is not there.
+
+    Raises:
+        ImageError: It is not there and cannot be pulled.
+    """
+    from docker.errors import APIError, ImageNotFound
+
+    try:
+        return str(api.inspect_image(base)["Id"])
+    except ImageNotFound:
+        say(f"pulling {base}")
+    repository, _, tag = base.rpartition(":")
+    named = (repository, tag) if repository and "/" not in tag else (base, "latest")
+    try:
+        api.pull(*named)
+        return str(api.inspect_image(base)["Id"])
+    except APIError as error:
+        raise ImageError(
+            f"the base image {base} is not here and cannot be pulled: {error.explanation}"
+        ) from None
+
+
 def build(
     base: str = DEFAULT_BASE,
     packages: Sequence[str] = DEFAULT_PACKAGES,
@@ -50,7 +79,10 @@ def build(
     network: str | None = None,
     say: Callable[[str], None] = lambda _line: None,
 ) -> dict[str, str]:
-    """Build the image and tag it with its content's hash and as the default.
+    """Build the image and tag it with the hash of what goes into it.
+
+    With packages it becomes the default image too; without, which is Python alone and not what
+    agents expect, it does not.
 
     Args:
         base: The image to start from. Docker pulls it when it is not there.
@@ -68,10 +100,10 @@ def build(
     """
     api = connect()
     certificates = b"" if ca_bundle is None else ca_bundle.read_bytes()
-    tag = content_tag(base, packages, certificates)
     lines: list[str] = []
     failed: str | None = None
     try:
+        tag = content_tag(base_digest(api, base, say), packages, certificates)
         stream: Any = api.build(
             fileobj=context(certificates),
             custom_context=True,
@@ -91,7 +123,8 @@ def build(
                 say(text)
         if failed is not None:
             raise ImageError(f"building from {base} failed: {failed}; " + " | ".join(lines[-5:]))
-        api.tag(tag, *DEFAULT_IMAGE.split(":"))
+        if packages:
+            api.tag(tag, *DEFAULT_IMAGE.split(":"))
         return {"image": tag, "digest": str(api.inspect_image(tag)["Id"])}
     finally:
         api.close()

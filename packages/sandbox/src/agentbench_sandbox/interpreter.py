@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 from agentbench_sandbox.errors import SandboxUnavailableError
@@ -51,6 +52,24 @@ def hidden_paths(hide: tuple[str, ...]) -> tuple[Path, ...]:
             if os.path.lexists(path):
                 found |= {path, path.resolve()}
     return tuple(sorted(found))
+
+
+@cache
+def is_compiled() -> bool:
+    """Whether nine in ten installed packages have bytecode beside their source.
+
+    pip leaves it there, uv does not unless told to (`uv sync --compile-bytecode`). Inside, the
+    source is read-only, so that without it every start would compile what it imports again.
+    """
+    tag = sys.implementation.cache_tag
+    packages = [
+        package
+        for root in import_roots()
+        for package in root.iterdir()
+        if (package / "__init__.py").is_file()
+    ]
+    compiled = sum((p / f"__pycache__/__init__.{tag}.pyc").is_file() for p in packages)
+    return compiled >= 0.9 * len(packages)
 
 
 def search_path() -> str:

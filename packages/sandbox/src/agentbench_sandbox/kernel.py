@@ -9,7 +9,9 @@ from typing import Self
 from agentbench_sandbox.channel import Channel, Conversation, Header
 from agentbench_sandbox.errors import SandboxClosedError, SandboxError
 from agentbench_sandbox.guest.wire import MAX_BODY
-from agentbench_sandbox.sandbox import Limits
+from agentbench_sandbox.reply import split
+from agentbench_sandbox.request import Limits
+from agentbench_sandbox.result import joined
 
 SLACK_S = 30.0
 START_S = 60.0
@@ -191,22 +193,16 @@ class Kernel:
 
 
 def _cell_result(answer: Header, body: bytes) -> CellResult:
-    parts: list[bytes] = []
-    at = 0
-    for size in answer["sizes"]:
-        parts.append(body[at : at + size])
-        at += size
     totals: list[int] = list(answer["totals"])
-    texts: list[str] = []
-    for stream, total in enumerate(totals):
-        head, tail = parts[2 * stream], parts[2 * stream + 1]
-        left_out = total - len(head) - len(tail)
-        mark = f"\n[... {left_out} bytes left out ...]\n".encode() if left_out else b""
-        texts.append((head + mark + tail).decode("utf-8", "replace"))
+    pairs = split(body, answer["sizes"])
+    out, err = (
+        joined(*parts, total).decode("utf-8", "replace")
+        for parts, total in zip(pairs, totals, strict=True)
+    )
     error = answer["error"]
     return CellResult(
-        stdout=texts[0],
-        stderr=texts[1],
+        stdout=out,
+        stderr=err,
         value=answer["value"],
         error=None
         if error is None

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from agentbench_sandbox.interpreter import SYSTEM, hidden_paths, prefixes
-from agentbench_sandbox.sandbox import Capabilities, Request
+from agentbench_sandbox.request import Request
+from agentbench_sandbox.sandbox import Capabilities
 
 NEEDED_ABI = 6
 """The first that keeps signals and abstract Unix sockets in (Linux 6.12)."""

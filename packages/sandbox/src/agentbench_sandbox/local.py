@@ -17,10 +17,11 @@ from agentbench_sandbox.channel import Channel, Header
 from agentbench_sandbox.control_group import ControlGroup
 from agentbench_sandbox.errors import CapabilityError, SandboxClosedError, SandboxUnavailableError
 from agentbench_sandbox.guest import cell_program, program
-from agentbench_sandbox.interpreter import search_path
+from agentbench_sandbox.interpreter import is_compiled, search_path
 from agentbench_sandbox.launch import launch
 from agentbench_sandbox.proxy import PORT, variables
-from agentbench_sandbox.sandbox import Capabilities, Request
+from agentbench_sandbox.request import Request
+from agentbench_sandbox.sandbox import Capabilities
 from agentbench_sandbox.supervised import SupervisedSandbox
 
 UNSAFE = Capabilities(
@@ -42,6 +43,8 @@ INSTALL = (
     "Docker, or use a Linux kernel of 6.12 or newer with Landlock enabled"
 )
 MIB = 1 << 20
+BYTECODE_MIB = 128
+"""A sandbox with less room for temporary files than this gets no compiled packages there."""
 
 
 def open_local(request: Request) -> SupervisedSandbox:
@@ -51,12 +54,12 @@ def open_local(request: Request) -> SupervisedSandbox:
         SandboxUnavailableError: Neither bubblewrap nor Landlock works here.
         CapabilityError: What works here cannot honour the request.
     """
-    if request.unsafe:
-        return open_unsafe(request)
     if sys.platform != "linux":
         raise SandboxUnavailableError(
-            f"local isolation needs Linux and this is {platform.system()}; install Docker"
+            f"local sandboxes need Linux and this is {platform.system()}; install Docker"
         )
+    if request.unsafe:
+        return open_unsafe(request)
     try:
         return open_bubblewrap(request)
     except SandboxUnavailableError as error:
@@ -78,8 +81,12 @@ def environment(request: Request, workdir: str, tmp: str) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "TZ": "UTC",
         "PYTHONHASHSEED": "0",
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
+    room = min(request.limits.tmp_mib, request.limits.disk_mib) >= BYTECODE_MIB
+    if is_compiled() or not room:
+        env["PYTHONDONTWRITEBYTECODE"] = "1"
+    else:  # compile once in each sandbox; what is compiled beside its source is not looked for
+        env["PYTHONPYCACHEPREFIX"] = f"{tmp}/.pycache"
     if request.limits.cpus is not None:
         threads = str(max(1, int(request.limits.cpus)))
         env |= {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
@@ -122,6 +129,8 @@ def refuse_what_no_local_back_end_can(request: Request) -> None:
     """Raise `CapabilityError` for what needs Docker."""
     if request.image is not None:
         raise CapabilityError(f"a local sandbox has no image, but {request.image!r} was asked for")
+    if request.root:
+        raise CapabilityError("a local sandbox has no root; use the Docker back end")
     if request.runtime is not None:
         raise CapabilityError(f"a local sandbox has no OCI runtime such as {request.runtime!r}")
     if request.limits.gpus:
@@ -157,7 +166,7 @@ def open_bubblewrap(request: Request) -> SupervisedSandbox:
     config |= plan.config
     config["rlimits"]["RLIMIT_NPROC"] = request.limits.pids
     try:
-        channel = launch(plan.argv, plan.data, program(same_interpreter=True), config)
+        channel = launch(plan.argv, plan.data, program(), config)
     except SandboxClosedError as error:
         raise SandboxUnavailableError(f"bubblewrap does not work here: {error}") from None
     return finish(channel, request, "bubblewrap", bubblewrap.CAPABILITIES, request.workdir)
@@ -277,7 +286,7 @@ def start_without_mounts(
 
     argv = [sys.executable, "-I", "-S", "-c", BOOT]
     try:
-        channel = launch(argv, {}, program(same_interpreter=True), config)
+        channel = launch(argv, {}, program(), config)
     except SandboxClosedError as error:
         shutil.rmtree(root, ignore_errors=True)
         if group is not None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from agentbench_sandbox.docker import connect
+from agentbench_sandbox.daemon import connect
 from agentbench_sandbox.identity import EXPIRES_LABEL, LABEL, OWNER_LABEL, owner_is_gone
 
 

@@ -64,7 +64,34 @@ REFUSED: dict[str, tuple[int | None, int]] = {
     "iopl": (172, -1),
     "ioperm": (173, -1),
 }
-CLONE, CLONE3, IOCTL, SOCKET = (56, 220), (435, 435), (16, 29), (41, 198)
+WITHOUT_NAMESPACES: dict[str, tuple[int, int]] = {
+    "ioprio_set": (251, 30),
+    "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
+    "msgctl": (71, 187),
+    "msgget": (68, 186),
+    "msgrcv": (70, 188),
+    "msgsnd": (69, 189),
+    "semctl": (66, 191),
+    "semget": (64, 190),
+    "semop": (65, 193),
+    "semtimedop": (220, 192),
+    "shmat": (30, 196),
+    "shmctl": (31, 195),
+    "shmget": (29, 194),
+    "socket": (41, 198),
+}
+"""Refused as well where the agent shares the host's IPC and network namespaces: Landlock."""
+SELF_ONLY: dict[str, tuple[int, int]] = {
+    "prlimit64": (302, 261),
+    "sched_setattr": (314, 274),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+}
+"""Allowed for the caller itself (process id 0) only: the kernel asks for the same user and no more,
+and that the supervisor, or under Landlock the host process, may have."""
+SETPRIORITY = (141, 140)
+CLONE, CLONE3, IOCTL = (56, 220), (435, 435), (16, 29)
 SCHED_SETAFFINITY = (203, 122)
 X32_BIT = 0x40000000
 
@@ -82,8 +109,8 @@ def filter_program(*, sockets: bool, affinity: bool, machine: str | None = None)
     """Assemble the filter.
 
     Args:
-        sockets: Whether socket(2) may be called. Landlock cannot keep UDP or Unix sockets in, so
-            there it may not; socketpair(2) always may.
+        sockets: Whether socket(2) and System V and POSIX IPC may be used. Landlock cannot keep
+            UDP, Unix sockets or IPC in, so there they may not; socketpair(2) always may.
         affinity: Whether sched_setaffinity(2) may be called; not when it enforces `cpus`.
         machine: "x86_64" or "aarch64"; this machine's by default.
 
@@ -93,7 +120,8 @@ def filter_program(*, sockets: bool, affinity: bool, machine: str | None = None)
     arm = (machine or platform.machine()) == "aarch64"
     column = 1 if arm else 0
     refused = [numbers[column] for numbers in REFUSED.values()]
-    refused += [] if sockets else [SOCKET[column]]
+    if not sockets:
+        refused += [numbers[column] for numbers in WITHOUT_NAMESPACES.values()]
     refused += [] if affinity else [SCHED_SETAFFINITY[column]]
     program = [
         _instruction(LOAD, ARCH_AT),
@@ -106,7 +134,24 @@ def filter_program(*, sockets: bool, affinity: bool, machine: str | None = None)
     for number in refused:
         if number is not None and number >= 0:
             program += [_instruction(JUMP_EQ, number, 0, 1), _instruction(RETURN, ERRNO | EPERM)]
+    self_only = [numbers[column] for numbers in SELF_ONLY.values()]
+    self_only += [] if sockets else [SCHED_SETAFFINITY[column]]
+    for number in self_only:
+        program += [
+            _instruction(JUMP_EQ, number, 0, 4),
+            _instruction(LOAD, ARGUMENT_0),
+            _instruction(JUMP_EQ, 0, 1, 0),
+            _instruction(RETURN, ERRNO | EPERM),
+            _instruction(RETURN, ALLOW),
+        ]
     program += [
+        _instruction(JUMP_EQ, SETPRIORITY[column], 0, 6),
+        _instruction(LOAD, ARGUMENT_0),
+        _instruction(JUMP_EQ, 0, 0, 2),
+        _instruction(LOAD, ARGUMENT_1),
+        _instruction(JUMP_EQ, 0, 1, 0),
+        _instruction(RETURN, ERRNO | EPERM),
+        _instruction(RETURN, ALLOW),
         # clone3 hides its flags behind a pointer: say it does not exist, and libc uses clone
         _instruction(JUMP_EQ, CLONE3[column], 0, 1),
         _instruction(RETURN, ERRNO | ENOSYS),

@@ -1,56 +1,32 @@
 """The sandbox every back end of this package hands out: a supervisor at the end of a stream."""
 
-import collections
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NoReturn, Self
+from typing import Any, Literal, Self
 
 from agentbench_sandbox.channel import Channel, Conversation, Header
-from agentbench_sandbox.errors import (
-    SandboxClosedError,
-    SandboxFileError,
-    SandboxFileNotFoundError,
-    SandboxIsADirectoryError,
-    SandboxPermissionError,
-    TransferLimitError,
-)
-from agentbench_sandbox.guest.command import Capture
+from agentbench_sandbox.errors import CapabilityError, SandboxClosedError
+from agentbench_sandbox.fork import fork
+from agentbench_sandbox.guest.capture import Capture
 from agentbench_sandbox.guest.wire import CHUNK, WINDOW
 from agentbench_sandbox.kernel import Kernel
 from agentbench_sandbox.proxy import Decision, Proxy
-from agentbench_sandbox.sandbox import (
-    Capabilities,
-    ExecResult,
-    Limits,
-    OnOutput,
-    Request,
-    closing_on_error,
-)
+from agentbench_sandbox.reply import exec_result, raise_for
+from agentbench_sandbox.request import Limits, Request, check_argv, check_timeout, record
+from agentbench_sandbox.result import ExecResult
+from agentbench_sandbox.sandbox import Capabilities, OnOutput
 from agentbench_sandbox.transfer import receive_tree, tree_entries
 
 SLACK_S = 30.0
 """How long after a command's deadline and grace a supervisor may stay silent before it is dead."""
 MIB = 1 << 20
 EMPTY = memoryview(b"")
-COPY_S = 600.0
 CANCEL_S = 0.05
 """How long a cancellation may go unnoticed."""
-PACK = """\
-import sys, tarfile
-with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
-    archive.add(".")
-"""
-UNPACK = """\
-import sys, tarfile
-with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as archive:
-    for entry in archive:
-        if entry.name != ".":
-            archive.extract(entry)
-"""
 STREAMS: tuple[Literal["stdout"], Literal["stderr"]] = ("stdout", "stderr")
 
 
@@ -127,19 +103,10 @@ class SupervisedSandbox:
 
     def describe(self) -> dict[str, Any]:
         """Return what a record of a run should say about this sandbox (JSON types only)."""
-        limits = {name: getattr(self.limits, name) for name in Limits.__dataclass_fields__}
-        for name in ("network", "gpus"):
-            if isinstance(limits[name], tuple):
-                limits[name] = list(limits[name])
         return {
             "backend": self._backend,
-            "limits": limits,
             "workdir": self._workdir,
-            "hide": list(self._request.hide),
-            "mounts": [
-                {"target": mount.target, "read_only": mount.read_only}
-                for mount in self._request.mounts
-            ],
+            **record(self._request),
             **self._description,
         }
 
@@ -150,7 +117,7 @@ class SupervisedSandbox:
 
     # -- commands -------------------------------------------------------------------------------
 
-    def exec(  # noqa: C901 - one conversation, told in order
+    def exec(
         self,
         argv: Sequence[str],
         *,
@@ -158,6 +125,7 @@ class SupervisedSandbox:
         stdin: bytes = b"",
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
+        user: str | None = None,
         check: bool = False,
         on_output: OnOutput | None = None,
         cancel: threading.Event | None = None,
@@ -171,6 +139,7 @@ class SupervisedSandbox:
             stdin: Its standard input.
             env: Variables added to those of the sandbox.
             cwd: Its working directory; the sandbox's by default.
+            user: The name of the user inside that it runs as; the agent by default.
             check: Raise unless it exits with 0 in time.
             cancel: Once set by another thread, the command's tree is ended like at a time-out.
             on_output: Called with each piece of output as it comes, in the calling thread. When
@@ -180,10 +149,10 @@ class SupervisedSandbox:
             ValueError: `argv` is empty, an argument holds a NUL, or `timeout_s` is not positive.
             ExecTimeoutError, ExecFailedError: With `check=True`.
             SandboxClosedError: The sandbox was closed or died.
+            CapabilityError: It cannot run commands as `user`.
         """
-        _check_argv(argv, env)
-        if not 0 < timeout_s < 10**9:
-            raise ValueError(f"timeout_s must be positive and finite, not {timeout_s!r}")
+        check_argv(argv, env)
+        check_timeout(timeout_s)
         cap = max(2, int(self.limits.output_mib * MIB))
         captures = (Capture(cap), Capture(cap))
         unsent = memoryview(stdin)
@@ -193,13 +162,9 @@ class SupervisedSandbox:
             "timeout": timeout_s,
             "output": cap,
             "more": len(unsent) > CHUNK,
+            "stream": on_output is not None,
+            **self._place(env, cwd, user),
         }
-        if env:
-            header["env"] = dict(env)
-        if cwd:
-            header["cwd"] = self.path(cwd)
-        if on_output is not None:
-            header["stream"] = True
         deadline = time.monotonic() + timeout_s + self.limits.grace_s + SLACK_S
         conversation = self._channel.open()
         ended = False
@@ -231,9 +196,33 @@ class SupervisedSandbox:
             if not ended and not self._channel.closed:
                 conversation.send({"op": "kill"})
             self._channel.finish(conversation)
+        kept.append(body)
+        body = b"".join(kept)
+        kept.clear()  # what was kept of a flood is here once, not twice
         streamed = captures if on_output is not None else None
-        result = _result(answer, b"".join((*kept, body)), streamed)
+        result = exec_result(answer, body, streamed)
         return result.check() if check else result
+
+    def _place(
+        self, env: Mapping[str, str] | None, cwd: str | None, user: str | None
+    ) -> dict[str, Any]:
+        """Return the part of a request that says where and as whom a command runs."""
+        place: dict[str, Any] = {}
+        if env:
+            place["env"] = dict(env)
+        if cwd:
+            place["cwd"] = self.path(cwd)
+        if user is None:
+            return place
+        if not self._capabilities.users:
+            raise CapabilityError(
+                f"commands in a {self._backend} sandbox run as its one user, not as {user!r}"
+            )
+        if user in ("root", "0") and not self._request.root:
+            raise CapabilityError(
+                "nothing runs as root in this sandbox; open it with root=True if that is wanted"
+            )
+        return {**place, "user": user}
 
     def _receive(
         self,
@@ -337,7 +326,7 @@ class SupervisedSandbox:
                 answer, body = self._receive(conversation, time.monotonic() + SLACK_S)
                 if answer["op"] == "end":
                     ended = True
-                    _raise_for(answer, header["path"])
+                    raise_for(answer, header["path"])
                     return
                 if answer["op"] == "ack":
                     credit += int(answer["n"])
@@ -357,24 +346,10 @@ class SupervisedSandbox:
         `/tmp` is not copied.
 
         Raises:
+            CapabilityError: There is a writable mount, which both would share.
             SandboxFileError: The working directory could not be copied.
         """
-        packed: list[bytes] = []
-
-        def take(stream: Literal["stdout", "stderr"], data: bytes) -> None:
-            if stream == "stdout":
-                packed.append(data)
-
-        done = self.exec(["python3", "-I", "-c", PACK], timeout_s=COPY_S, on_output=take)
-        if not done.ok:
-            raise SandboxFileError(f"the working directory could not be read: {done.stderr}")
-        copy = self._reopen(self._request)
-        with closing_on_error(copy):
-            unpack = ["python3", "-I", "-c", UNPACK]
-            done = copy.exec(unpack, timeout_s=COPY_S, stdin=b"".join(packed))
-            if not done.ok:
-                raise SandboxFileError(f"the copy could not be written: {done.stderr}")
-        return copy
+        return fork(self, self._request, self._reopen)
 
     # -- the end --------------------------------------------------------------------------------
 
@@ -398,97 +373,3 @@ class SupervisedSandbox:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _check_argv(argv: Sequence[str], env: Mapping[str, str] | None) -> None:
-    if isinstance(argv, str) or not argv or not argv[0]:
-        raise ValueError(f"argv must be a non-empty list of strings, not {argv!r}")
-    for text in (*argv, *(env or {}), *(env or {}).values()):
-        if "\0" in text:
-            raise ValueError(f"an argument or variable cannot hold a NUL: {text[:80]!r}")
-
-
-def _cut(head: bytes, tail: bytes, total: int) -> bytes:
-    left_out = total - len(head) - len(tail)
-    if left_out == 0:
-        return head + tail
-    return head + f"\n[... {left_out} bytes left out ...]\n".encode() + tail
-
-
-def _result(answer: Header, body: bytes, streamed: tuple[Capture, Capture] | None) -> ExecResult:
-    if answer.get("lost"):
-        text = b"agentbench-sandbox: the command and its leader were killed from inside\n"
-        return ExecResult(
-            exit_code=-9,
-            signal=9,
-            stdout_bytes=b"",
-            stderr_bytes=text,
-            stdout_total=0,
-            stderr_total=len(text),
-        )
-    if "refused" in answer:
-        text = f"agentbench-sandbox: cannot start: {answer['refused']}\n".encode()
-        return ExecResult(
-            exit_code=126,
-            stdout_bytes=b"",
-            stderr_bytes=text,
-            stdout_total=0,
-            stderr_total=len(text),
-            pids_limit_hit=True,
-        )
-    totals: list[int] = [int(total) for total in answer["totals"]]
-    if streamed is None:
-        parts: collections.deque[bytes] = collections.deque()
-        at = 0
-        for size in answer["sizes"]:
-            parts.append(body[at : at + size])
-            at += size
-        pairs = [(parts[0], parts[1]), (parts[2], parts[3])]
-    else:
-        pairs = [streamed[0].parts(), streamed[1].parts()]
-    kept = [len(head) + len(tail) for head, tail in pairs]
-    limit = answer["limit"]
-    return ExecResult(
-        exit_code=int(answer["exit_code"]),
-        signal=answer["signal"],
-        stdout_bytes=_cut(*pairs[0], totals[0]),
-        stderr_bytes=_cut(*pairs[1], totals[1]),
-        stdout_total=totals[0],
-        stderr_total=totals[1],
-        truncated=kept != totals,
-        timed_out=bool(answer["timed_out"]),
-        oom_killed=limit == "memory",
-        pids_limit_hit=limit == "pids",
-        disk_limit_hit=limit == "disk",
-        wall_s=float(answer["wall_s"]),
-        cpu_s=float(answer["cpu_s"]),
-        peak_memory_mib=float(answer["peak_kib"]) / 1024,
-        background=int(answer["background"]),
-    )
-
-
-def _raise_for(answer: Header, path: str) -> None:
-    error = answer.get("error")
-    if answer.get("lost") or "refused" in answer:
-        raise SandboxFileError(f"{path}: the transfer was ended inside the sandbox")
-    if error is None:
-        return
-    message = f"{answer.get('message', error)} (in the sandbox)"
-    if error == "os":
-        _raise_os(int(answer["errno"]), message)
-    if error == "too_large":
-        raise TransferLimitError(message)
-    if error == "is_directory":
-        raise SandboxIsADirectoryError(message)
-    raise SandboxFileError(message)
-
-
-def _raise_os(number: int, message: str) -> NoReturn:
-    kinds = {
-        2: SandboxFileNotFoundError,
-        1: SandboxPermissionError,
-        13: SandboxPermissionError,
-        30: SandboxPermissionError,
-        21: SandboxIsADirectoryError,
-    }
-    raise kinds.get(number, SandboxFileError)(number, message)

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from agentbench_scoring.aggregates import (
         AgentSummary,
         Aggregates,
-        Estimate,
         aggregate,
     )
     from agentbench_scoring.comparison import (
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
         probability_of_improvement,
     )
     from agentbench_scoring.integrity import (
+        Evidence,
         Finding,
         better_than_people,
         near_duplicate,
@@ -142,10 +142,11 @@ if TYPE_CHECKING:
         wilcoxon_signed_rank,
     )
     from agentbench_scoring.similarity import CodeSimilarity, code_similarity
-    from agentbench_scoring.submission import (
+    from agentbench_scoring.specification import (
         SubmissionSpec,
         TargetSpec,
     )
+    from agentbench_scoring.task_means import Estimate
 
 __all__ = [
     "AgentSummary",
@@ -158,6 +159,7 @@ __all__ = [
     "DegenerateLeaderboardError",
     "Dimension",
     "Estimate",
+    "Evidence",
     "Finding",
     "Interval",
     "InvalidInputError",
@@ -250,7 +252,7 @@ __all__ = [
 _HOME: Final = {
     "AgentSummary": "aggregates",
     "Aggregates": "aggregates",
-    "Estimate": "aggregates",
+    "Estimate": "task_means",
     "aggregate": "aggregates",
     "Comparison": "comparison",
     "compare": "comparison",
@@ -271,6 +273,7 @@ _HOME: Final = {
     "pass_at_k": "estimators",
     "pass_hat_k": "estimators",
     "probability_of_improvement": "estimators",
+    "Evidence": "integrity",
     "Finding": "integrity",
     "better_than_people": "integrity",
     "near_duplicate": "integrity",
@@ -343,8 +346,8 @@ _HOME: Final = {
     "wilcoxon_signed_rank": "significance",
     "CodeSimilarity": "similarity",
     "code_similarity": "similarity",
-    "SubmissionSpec": "submission",
-    "TargetSpec": "submission",
+    "SubmissionSpec": "specification",
+    "TargetSpec": "specification",
 }
 
 

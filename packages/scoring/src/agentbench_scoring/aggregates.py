@@ -12,22 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from agentbench_scoring.attempts import Attempts, attempts, successes
 from agentbench_scoring.bootstrap import (
     percentile_interval,
     population_weights,
     suite_weights,
     weighted_iqm,
 )
-from agentbench_scoring.errors import InvalidInputError, UndefinedMetricError
-from agentbench_scoring.estimators import best_of_k, iqm, optimality_gap, pass_at_k, pass_hat_k
-from agentbench_scoring.intervals import (
-    Interval,
-    StandardError,
-    mean_interval,
-    population_error,
-    rate_interval,
-    suite_error,
-)
+from agentbench_scoring.errors import InvalidInputError
+from agentbench_scoring.estimators import iqm, optimality_gap
+from agentbench_scoring.intervals import Interval
 from agentbench_scoring.measures import (
     MEASURES,
     RATES,
@@ -38,50 +32,9 @@ from agentbench_scoring.measures import (
     task_runs,
 )
 from agentbench_scoring.results import Results, Run
+from agentbench_scoring.task_means import Estimate, estimate
 
 _ROUNDS = 2000
-
-
-class Estimate(BaseModel):
-    """A mean or rate over tasks with two confidence intervals.
-
-    Attributes:
-        value: mean over tasks of the mean over runs.
-        suite: interval for these very tasks; None when no task was run twice.
-        population: interval for tasks like these; None with fewer than two families.
-        tasks: tasks averaged.
-        families: independent groups of tasks.
-        runs: runs averaged, imputed ones included.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    value: float
-    suite: Interval | None
-    population: Interval | None
-    tasks: int
-    families: int
-    runs: int
-
-
-class Attempts(BaseModel):
-    """What k runs of a task achieve, averaged over the tasks with at least k runs.
-
-    Attributes:
-        k: runs allowed.
-        pass_at_k: chance that one of k runs succeeds.
-        pass_hat_k: chance that all k succeed.
-        best_of_k: expected best value of the headline measure.
-        tasks: tasks with at least k runs.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    k: int
-    pass_at_k: Estimate
-    pass_hat_k: Estimate
-    best_of_k: Estimate | None
-    tasks: int
 
 
 class Cost(BaseModel):
@@ -212,62 +165,6 @@ def aggregate(
     )
 
 
-def estimate(
-    runs: TaskRuns,
-    clusters: Mapping[str, str],
-    *,
-    level: float = 0.95,
-    rate: bool = False,
-) -> Estimate:
-    """Mean over tasks with both intervals.
-
-    Args:
-        runs: task -> one value per run.
-        clusters: task -> family.
-        level: nominal coverage.
-        rate: the values are 0 or 1, so that intervals stay within [0, 1] and never have zero
-            width.
-
-    Raises:
-        UndefinedMetricError: no task.
-    """
-    if not runs:
-        raise UndefinedMetricError("no task has this measure")
-    means = np.array([r.mean() for r in runs.values()])
-    within = suite_error(list(runs.values()))
-    return _with_intervals(means, within, runs, clusters, level=level, rate=rate)
-
-
-def _with_intervals(
-    means: NDArray[np.float64],
-    within: StandardError | None,
-    runs: TaskRuns,
-    clusters: Mapping[str, str],
-    *,
-    level: float,
-    rate: bool,
-) -> Estimate:
-    value = float(means.mean())
-    labels = [clusters[task] for task in runs]
-    families = len(set(labels))
-    between = population_error(means, labels) if families > 1 else None
-    n_runs = sum(r.size for r in runs.values())
-    if rate:
-        suite = rate_interval(value, within, units=n_runs, level=level)
-        population = rate_interval(value, between, units=families, level=level)
-    else:
-        suite = mean_interval(value, within, level)
-        population = mean_interval(value, between, level)
-    return Estimate(
-        value=value,
-        suite=suite,
-        population=population,
-        tasks=len(runs),
-        families=families,
-        runs=n_runs,
-    )
-
-
 def _summarize(
     runs: Sequence[Run],
     values: Mapping[Measure, TaskRuns],
@@ -301,7 +198,7 @@ def _summarize(
         best_margin=_best_margin(margins, clusters, level),
         iqm=_resampled(main, clusters, "iqm", headline, level=level, seed=seed),
         optimality_gap=_resampled(main, clusters, "gap", headline, level=level, seed=seed),
-        attempts=_attempts(_successes(values), main, clusters, level),
+        attempts=attempts(successes(values), main, clusters, level),
         cost=_cost(counted),
     )
 
@@ -352,63 +249,6 @@ def _resampled(
         families=families,
         runs=values.size,
     )
-
-
-def _successes(values: Mapping[Measure, TaskRuns]) -> TaskRuns:
-    """1 for a medal, or for at least 5 % of the margin; tasks with neither are left out."""
-    margins = {t: (r >= 5.0).astype(np.float64) for t, r in values["margin"].items()}
-    return margins | values["medal"]
-
-
-def _attempts(
-    successes: TaskRuns, main: TaskRuns, clusters: Mapping[str, str], level: float
-) -> tuple[Attempts, ...]:
-    most = max((r.size for r in successes.values()), default=0)
-    rows: list[Attempts] = []
-    for k in [k for k in (1, 2, 4, 8, 16, 32) if k <= most]:
-        able = {t: r for t, r in successes.items() if r.size >= k}
-        values = {t: r for t, r in main.items() if r.size >= k}
-        rows.append(
-            Attempts(
-                k=k,
-                pass_at_k=_u_statistic(able, k, "pass_at_k", clusters, level),
-                pass_hat_k=_u_statistic(able, k, "pass_hat_k", clusters, level),
-                best_of_k=_u_statistic(values, k, "best_of_k", clusters, level) if values else None,
-                tasks=len(able),
-            )
-        )
-    return tuple(rows)
-
-
-def _u_statistic(
-    runs: TaskRuns,
-    k: int,
-    statistic: Literal["pass_at_k", "pass_hat_k", "best_of_k"],
-    clusters: Mapping[str, str],
-    level: float,
-) -> Estimate:
-    """Mean over tasks of a statistic of k runs; the jackknife over runs gives the suite's error."""
-    values = np.array([_of_k(r, k, statistic) for r in runs.values()])
-    within: StandardError | None = None
-    if all(r.size > k for r in runs.values()):
-        parts = [_jackknife_variance(r, k, statistic) for r in runs.values()]
-        free = float(sum(r.size - 1 for r in runs.values()))
-        within = StandardError(math.sqrt(sum(parts)) / len(parts), free)
-    rate = statistic != "best_of_k"
-    return _with_intervals(values, within, runs, clusters, level=level, rate=rate)
-
-
-def _of_k(runs: NDArray[np.float64], k: int, statistic: str) -> float:
-    if statistic == "best_of_k":
-        return best_of_k(runs.tolist(), k)
-    function = pass_at_k if statistic == "pass_at_k" else pass_hat_k
-    return function(runs.size, int(runs.sum()), k)
-
-
-def _jackknife_variance(runs: NDArray[np.float64], k: int, statistic: str) -> float:
-    n = runs.size
-    left_out = np.array([_of_k(np.delete(runs, i), k, statistic) for i in range(n)])
-    return float((n - 1) * np.var(left_out))
 
 
 def _cost(runs: Sequence[Run]) -> Cost:

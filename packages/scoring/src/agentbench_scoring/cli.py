@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from agentbench_scoring.cli_report import app as report_app
 from agentbench_scoring.cli_report import errors_as_exit_codes
 from agentbench_scoring.errors import InvalidInputError, InvalidSubmissionError
+from agentbench_scoring.integrity import Evidence
 from agentbench_scoring.issue import Issue
 from agentbench_scoring.leaderboard import Leaderboard, diagnose_scores
 from agentbench_scoring.markdown import plain
@@ -21,7 +22,7 @@ from agentbench_scoring.metrics import list_metrics
 from agentbench_scoring.metrics.spec import Layout, MetricSpec
 from agentbench_scoring.reading import Limits, read_table
 from agentbench_scoring.score import score_submission, validate
-from agentbench_scoring.submission import SubmissionSpec, TargetSpec
+from agentbench_scoring.specification import SubmissionSpec, TargetSpec
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(report_app)
@@ -58,13 +59,35 @@ def score_command(
         str | None, typer.Option(help="Column of the answers that parts the rows.")
     ] = None,
     part: Annotated[str | None, typer.Option(help="Part to score.")] = None,
+    board: Annotated[
+        Path | None, typer.Option(help="A CSV file with the column score, one row a human team.")
+    ] = None,
+    sample: Annotated[Path | None, typer.Option(help="The sample submission.")] = None,
+    others: Annotated[
+        list[Path] | None, typer.Option("--other", help="Another's submission; repeatable.")
+    ] = None,
+    code: Annotated[Path | None, typer.Option(help="Code that made the submission.")] = None,
+    other_code: Annotated[
+        list[Path] | None, typer.Option(help="Another's code; repeatable.")
+    ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Check a submission and score it."""
+    """Check a submission and score it; what it is held against may add findings."""
     with errors_as_exit_codes():
         asked = _read_spec(spec, metric, ids, targets, params, part_column)
+        teams = None
+        if board is not None:
+            higher = asked.scored_by.spec.higher_is_better
+            teams = Leaderboard(_board_scores(board, "score"), higher_is_better=higher)
+        evidence = Evidence(
+            board=teams,
+            sample=sample,
+            others={str(path): path for path in others or ()},
+            code=code,
+            other_code={str(path): path for path in other_code or ()},
+        )
         try:
-            score = score_submission(asked, submission, answers, part=part)
+            score = score_submission(asked, submission, answers, part=part, evidence=evidence)
         except InvalidSubmissionError as error:
             _print_issues(error.issues, as_json=as_json)
             sys.exit(2)

@@ -1,5 +1,7 @@
 """What looks odd about a submission or its code; findings are data, not verdicts."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -7,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from agentbench_scoring.errors import InvalidInputError
+from agentbench_scoring.errors import InvalidInputError, UndefinedMetricError
 from agentbench_scoring.leaderboard import Leaderboard
 from agentbench_scoring.metrics.inputs import Values
 from agentbench_scoring.metrics.spec import MetricSpec
@@ -36,6 +38,26 @@ class Finding(BaseModel):
     ]
     message: str
     value: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What a submission is held against to find oddities.
+
+    Args:
+        board: Scores of people, as its metric gives them.
+        sample: The sample submission: path of a CSV file, or a table.
+        others: Submissions of others by name, likewise. One that is not valid itself, or whose
+            code is too short, is left out.
+        code: Python file or folder that made the submission.
+        other_code: Files or folders to look for its code in, by name.
+    """
+
+    board: Leaderboard | None = None
+    sample: object = None
+    others: Mapping[str, object] = field(default_factory=dict[str, object])
+    code: str | Path | None = None
+    other_code: Mapping[str, str | Path] = field(default_factory=dict[str, str | Path])
 
 
 def examine(spec: MetricSpec, value: float, y_true: Values, y_pred: Values) -> list[Finding]:
@@ -77,32 +99,49 @@ def better_than_people(score: float, board: Leaderboard) -> Finding | None:
 
 
 def near_duplicate(
-    first: Values, second: Values, *, threshold: float = 0.999, sample: bool = False
+    first: Values,
+    second: Values,
+    *,
+    threshold: float = 0.999,
+    name: str = "another submission",
+    sample: bool = False,
 ) -> Finding | None:
-    """Whether two aligned columns of predictions are nearly the same.
+    """Whether aligned predictions are nearly the same.
 
     Args:
-        first: Predictions, shape (n,).
+        first: Predictions, shape (n,), or several columns, each by its name.
         second: Predictions for the same rows: another submission, or the sample submission.
         threshold: Numbers: correlation above which they count as the same (or equal in every
-            row, where one is constant). Text: share of equal rows.
+            row, where one is constant). Text: share of equal rows. Of several columns each must
+            exceed it.
+        name: Whose `second` is, for the message.
         sample: Whether `second` is the sample submission.
 
     Raises:
-        InvalidInputError: Different lengths.
+        InvalidInputError: Different lengths or columns.
     """
-    a: NDArray[Any] = np.asarray(first)
-    b: NDArray[Any] = np.asarray(second)
-    if a.shape != b.shape or a.ndim != 1 or not a.size:
-        raise InvalidInputError(f"columns of shapes {a.shape} and {b.shape} cannot be compared")
-    value = _agreement(a, b)
+    value = min(_agreement(a, b) for a, b in _column_pairs(first, second))
     if value <= threshold:
         return None
     if sample:
         message = f"the predictions are close to the sample submission ({value:.4f})"
         return Finding(code="close_to_sample", message=message, value=value)
-    message = f"the predictions nearly equal those of another submission ({value:.4f})"
+    message = f"the predictions nearly equal those of {name} ({value:.4f})"
     return Finding(code="near_duplicate", message=message, value=value)
+
+
+def _column_pairs(first: Values, second: Values) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    one, two = (
+        cast("Mapping[str, Any]", side) if isinstance(side, Mapping) else {"": side}
+        for side in (first, second)
+    )
+    if not one or one.keys() != two.keys():
+        raise InvalidInputError(f"columns {[*one]} and {[*two]} cannot be compared")
+    pairs = [(np.asarray(one[name]), np.asarray(two[name])) for name in one]
+    for a, b in pairs:
+        if a.shape != b.shape or a.ndim != 1 or not a.size:
+            raise InvalidInputError(f"columns of shapes {a.shape} and {b.shape} cannot be compared")
+    return pairs
 
 
 def _agreement(a: NDArray[Any], b: NDArray[Any]) -> float:
@@ -116,10 +155,38 @@ def _agreement(a: NDArray[Any], b: NDArray[Any]) -> float:
     return float(np.corrcoef(x, y)[0, 1])
 
 
-def similar_code(code: str | Path, other: str | Path, *, threshold: float = 0.6) -> Finding | None:
-    """Whether most of a code tree is found in another, by winnowing."""
+def similar_code(
+    code: str | Path, other: str | Path, *, threshold: float = 0.6, name: str = "the other tree"
+) -> Finding | None:
+    """Whether most of a code tree is found in another, by winnowing.
+
+    Args:
+        code: Python file or folder.
+        other: File or folder to look for it in.
+        threshold: Share of the fingerprints of `code` from which on it counts as found.
+        name: Whose `other` is, for the message.
+
+    Raises:
+        InvalidInputError: A path that does not exist.
+        UndefinedMetricError: A tree with too little code for a fingerprint.
+    """
     found = code_similarity(code, other)
     if found.contained < threshold:
         return None
-    message = f"{found.contained:.0%} of the code's fingerprints occur in the other tree"
+    message = f"{found.contained:.0%} of the code's fingerprints occur in {name}"
     return Finding(code="similar_code", message=message, value=found.contained)
+
+
+def compare_code(evidence: Evidence) -> list[Finding]:
+    """A finding for each tree of the evidence that holds most of the submission's code."""
+    if evidence.code is None:
+        return []
+    findings: list[Finding] = []
+    for name, tree in evidence.other_code.items():
+        try:
+            found = similar_code(evidence.code, tree, name=name)
+        except UndefinedMetricError:
+            continue
+        if found is not None:
+            findings.append(found)
+    return findings

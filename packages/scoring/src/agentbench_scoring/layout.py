@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from agentbench_scoring.errors import InvalidInputError
 from agentbench_scoring.issue import Issue, IssueCode
+from agentbench_scoring.keys import Keys
 from agentbench_scoring.metrics.inputs import Values
 from agentbench_scoring.metrics.spec import Kind, MetricSpec
-from agentbench_scoring.submission import Keys, SubmissionSpec
+from agentbench_scoring.specification import SubmissionSpec
 
 Column = NDArray[Any]
 Argument = Column | list[Any] | dict[str, Any]
 
 _TABLES: frozenset[Kind] = frozenset(("matrix", "binary_matrix", "probability_matrix"))
+_COLUMNS: frozenset[Kind] = frozenset(("binary", "score", "probability", "real"))
 _WIDTHS: Mapping[Kind, int] = {
     "boxes": 4,
     "scored_boxes": 5,
@@ -104,13 +106,17 @@ def _cell_reader(kind: Kind) -> Callable[[Any], Any] | None:
     if kind in _WIDTHS:
         return lambda cell: _boxes(cell, kind)
     readers: dict[Kind, Callable[[Any], Any]] = {
-        "tokens": _words,
+        "tokens": _text_or_list,
         "integers": lambda cell: [int(word) for word in _words(cell)],
         "rles": _masks,
         "text": str,
         "rle": str,
     }
     return readers.get(kind)
+
+
+def _text_or_list(cell: object) -> str | list[str]:
+    return cast("list[str]", cell) if isinstance(cell, list) else str(cell)
 
 
 def _words(cell: object) -> list[str]:
@@ -148,6 +154,18 @@ def _class_name(word: str) -> float | str:
         return _finite(word)
     except ValueError:
         return word
+
+
+def number_columns(spec: SubmissionSpec) -> list[str]:
+    """Columns of the answers that hold nothing but numbers: those of float targets."""
+    kind = spec.scored_by.spec.truth
+    if (
+        isinstance(kind, Mapping)
+        or kind not in _TABLES | _COLUMNS
+        or "y_true" in spec.answer_columns
+    ):
+        return []
+    return [target.name for target in spec.targets if target.dtype == "float"]
 
 
 class AnswerColumns:

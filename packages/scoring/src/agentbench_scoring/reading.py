@@ -160,7 +160,7 @@ def _parse(data: bytes, limits: Limits, numeric: Mapping[str, Any]) -> pl.DataFr
 
 
 def _header(data: bytes) -> list[str]:
-    if not data.strip():
+    if not data or data.isspace():
         raise _unreadable("empty", "the file is empty")
     try:
         first = next(csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8", newline="")))

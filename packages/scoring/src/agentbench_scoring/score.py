@@ -1,6 +1,8 @@
 """From a submission and the answers to a score."""
 
 import platform
+from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -10,16 +12,19 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from agentbench_scoring.errors import InvalidInputError, InvalidSubmissionError
-from agentbench_scoring.integrity import Finding, examine
-from agentbench_scoring.issue import Issue
-from agentbench_scoring.layout import AnswerColumns, prediction_argument, take_rows
-from agentbench_scoring.reading import Limits, UnreadableTableError, read_table
-from agentbench_scoring.submission import (
-    SubmissionSpec,
-    Submitted,
-    answer_keys,
-    read_submission,
+from agentbench_scoring.integrity import (
+    Evidence,
+    Finding,
+    better_than_people,
+    compare_code,
+    examine,
+    near_duplicate,
 )
+from agentbench_scoring.issue import Issue
+from agentbench_scoring.layout import AnswerColumns, number_columns, prediction_argument, take_rows
+from agentbench_scoring.reading import Limits, UnreadableTableError, read_table
+from agentbench_scoring.specification import SubmissionSpec
+from agentbench_scoring.submission import Submitted, answer_keys, read_submission
 
 
 class Score(BaseModel):
@@ -68,7 +73,7 @@ class Scorer:
     def __init__(self, spec: SubmissionSpec, answers: object) -> None:
         """Read and index the answers."""
         self.spec = spec
-        frame, self._sha256 = _read_answers(answers)
+        frame, self._sha256 = _read_answers(answers, numeric=number_columns(spec))
         self._answers, self._keys = answer_keys(spec, frame)
         self._truth = AnswerColumns(spec, self._answers)
 
@@ -85,18 +90,21 @@ class Scorer:
             return issues  # the submission is sound, the metric has no value on it
         return issues
 
-    def score(self, submission: object, *, part: str | None = None) -> Score:
+    def score(
+        self, submission: object, *, part: str | None = None, evidence: Evidence | None = None
+    ) -> Score:
         """Check all rows and compute the metric on a part of them.
 
         Args:
             submission: Path of a CSV file, or a table.
             part: Part of the answers to score (a value of `part_column`); None for all rows that
                 are not "ignored".
+            evidence: What to hold the submission against for more findings.
 
         Raises:
             InvalidSubmissionError: The submission has errors; `issues` holds them all.
             UndefinedMetricError: The metric has no value on these data.
-            InvalidInputError: The part does not exist.
+            InvalidInputError: The part, or code of the evidence, does not exist.
         """
         submitted, argument, issues = self._read(submission)
         if any(issue.severity == "error" for issue in issues):
@@ -117,11 +125,30 @@ class Scorer:
             part=part,
             n_rows=len(self._answers) if rows is None else len(rows),
             issues=tuple(issues),
-            findings=tuple(examine(metric.spec, value, truth, pred)),
+            findings=(
+                *examine(metric.spec, value, truth, pred),
+                *self._compare(evidence or Evidence(), value, submitted),
+            ),
             submission_sha256=submitted.sha256 or "",
             answers_sha256=self._sha256,
-            versions=_versions(),
+            versions=dict(_versions()),
         )
+
+    def _compare(self, evidence: Evidence, value: float, submitted: Submitted) -> list[Finding]:
+        """Findings from the evidence; all rows are compared, whichever part is scored."""
+        found: list[Finding | None] = []
+        if evidence.board is not None:
+            found.append(better_than_people(value, evidence.board))
+        others = [(name, other, False) for name, other in evidence.others.items()]
+        if evidence.sample is not None:
+            others.append(("the sample", evidence.sample, True))
+        for name, other, sample in others:
+            columns = read_submission(self.spec, other, self._keys)
+            if columns.valid:
+                found.append(
+                    near_duplicate(submitted.columns, columns.columns, name=name, sample=sample)
+                )
+        return [finding for finding in [*found, *compare_code(evidence)] if finding is not None]
 
     def _metric_params(self) -> dict[str, Any]:
         params = dict(self.spec.params)
@@ -156,7 +183,12 @@ class Scorer:
 
 
 def score_submission(
-    spec: SubmissionSpec, submission: object, answers: object, *, part: str | None = None
+    spec: SubmissionSpec,
+    submission: object,
+    answers: object,
+    *,
+    part: str | None = None,
+    evidence: Evidence | None = None,
 ) -> Score:
     """Check a submission against the answers and score it.
 
@@ -166,6 +198,8 @@ def score_submission(
             mapping of columns.
         answers: The truth, likewise.
         part: Part of the answers to score; all ids are checked in any case.
+        evidence: What to hold the submission against for more findings: a human leaderboard,
+            the sample, other submissions, other code.
 
     Returns:
         The score, with warnings and findings.
@@ -175,7 +209,7 @@ def score_submission(
         UndefinedMetricError: The metric has no value on these data.
         InvalidInputError: The spec and the answers do not fit together.
     """
-    return Scorer(spec, answers).score(submission, part=part)
+    return Scorer(spec, answers).score(submission, part=part, evidence=evidence)
 
 
 def validate(spec: SubmissionSpec, submission: object, answers: object = None) -> list[Issue]:
@@ -225,10 +259,10 @@ def _with_malformed(spec: SubmissionSpec, submitted: Submitted) -> list[Issue]:
     return issues
 
 
-def _read_answers(answers: object) -> tuple[pl.DataFrame, str]:
+def _read_answers(answers: object, *, numeric: Sequence[str] = ()) -> tuple[pl.DataFrame, str]:
     most = Limits(max_bytes=1 << 36, max_rows=1 << 32, max_field_chars=1 << 31)
     try:
-        return read_table(answers, limits=most)
+        return read_table(answers, limits=most, numeric=dict.fromkeys(numeric, pl.Float64))
     except UnreadableTableError as error:
         raise InvalidInputError(f"answers: {error.issue.message}") from error
 
@@ -238,6 +272,7 @@ def _summary(issues: list[Issue]) -> str:
     return "invalid submission: " + "; ".join(errors[:5]) + ("; ..." if errors[5:] else "")
 
 
+@cache
 def _versions() -> dict[str, str]:
     found = {name: version(name) for name in ("agentbench-scoring", "numpy", "polars")}
     return {"python": platform.python_version(), **found}

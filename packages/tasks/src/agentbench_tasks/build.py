@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from agentbench_tasks.describe import describe
+from agentbench_tasks.apply import apply_all
+from agentbench_tasks.description import describe
 from agentbench_tasks.errors import PreparationError
 from agentbench_tasks.media import media_columns, place, place_media
 from agentbench_tasks.reading import SIDE, read_main, scan_table
 from agentbench_tasks.recipe import Recipe, Table
 from agentbench_tasks.split import Mask, held_out, split_columns
 from agentbench_tasks.task import Task
-from agentbench_tasks.transforms import apply_all
 from agentbench_tasks.unpack import unpack_all
 
 PART = "part"

@@ -1,9 +1,12 @@
 """agentbench-tasks: list, show, prepare, lint, grade and scaffold tasks."""
 
+import dataclasses
 import json
 import re
 import sys
+import time
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -15,9 +18,15 @@ from rich.table import Table
 
 from agentbench_scoring import InvalidSubmissionError, ScoringError, UndefinedMetricError
 from agentbench_tasks.catalogue import list_tasks, load_task
-from agentbench_tasks.describe import describe
+from agentbench_tasks.description import describe
 from agentbench_tasks.errors import TaskFileError, TasksError
 from agentbench_tasks.finding import MEANING
+from agentbench_tasks.research import (
+    ResearchAnchor,
+    ResearchTask,
+    load_research,
+    research_names,
+)
 from agentbench_tasks.task import Modality, Task
 from agentbench_tasks.task_file import task_schema
 
@@ -74,15 +83,27 @@ def list_command(
     if modality is not None and modality not in get_args(Modality):
         allowed = ", ".join(get_args(Modality))
         raise typer.BadParameter(f"{modality!r} is no modality; there are: {allowed}")
-    tasks = list_tasks(
-        name=name,
-        modality=modality,  # pyright: ignore[reportArgumentType] # checked above
-        task_type=task_type,
-        suite=suite,
-        tag=tag,
-        family=family,
-        max_bytes=_bytes(max_size),
+    tasks: list[Task | ResearchTask] = list(
+        list_tasks(
+            name=name,
+            modality=modality,  # pyright: ignore[reportArgumentType] # checked above
+            task_type=task_type,
+            suite=suite,
+            tag=tag,
+            family=family,
+            max_bytes=_bytes(max_size),
+        )
     )
+    if task_type is None and max_size is None:
+        tasks += [
+            task
+            for task in map(load_research, research_names())
+            if (name is None or fnmatchcase(task.name, name))
+            and (modality is None or task.modality == modality)
+            and (suite is None or suite in task.suites)
+            and (tag is None or tag in task.tags)
+            and (family is None or task.family == family)
+        ]
     if as_json:
         keys = {"name", "version", "title", "modality", "task_type", "difficulty", "family"}
         rows = [
@@ -91,8 +112,7 @@ def list_command(
                 "suites": task.suites,
                 "metric": task.metric.name,
                 "higher_is_better": task.higher_is_better,
-                "size_bytes": task.provenance.size_bytes,
-                "variants": [f"{task.name}.{variant}" for variant in task.variants],
+                **_more(task),
             }
             for task in tasks
         ]
@@ -102,19 +122,62 @@ def list_command(
     _print_table(
         columns,
         (
-            (t.name, t.modality, t.task_type, t.metric.name, _size(t), t.difficulty or "")
+            (t.name, t.modality, "research", t.metric.name, "0" if t.lite else "?", "")
+            if isinstance(t, ResearchTask)
+            else (t.name, t.modality, t.task_type, t.metric.name, _size(t), t.difficulty or "")
             for t in tasks
         ),
     )
     typer.echo(f"{len(tasks)} tasks")
 
 
+def _more(task: Task | ResearchTask) -> dict[str, Any]:
+    if isinstance(task, ResearchTask):
+        return {"task_type": "research", "size_bytes": None, "variants": []}
+    return {
+        "size_bytes": task.provenance.size_bytes,
+        "variants": [f"{task.name}.{variant}" for variant in task.variants],
+    }
+
+
+def _load(name: str) -> Task | ResearchTask:
+    return load_research(name) if name in research_names() else load_task(name)
+
+
+def _describe_research(task: ResearchTask) -> str:
+    limits = task.resources
+    gpu = f", {limits.memory_mib} MiB"
+    gpu += f", {limits.gpus} GPU with {limits.gpu_memory_mib} MiB" if limits.gpus else ""
+    lines = [
+        f"# {task.title}",
+        task.problem,
+        f"data: {task.provenance.data}",
+        f"licence: {task.provenance.licence}",
+        f"competition: {task.provenance.competition}, {task.provenance.url}",
+        f"limits: {limits.dev_s:g} s dev, {limits.test_s:g} s test, {limits.cpus:g} cores{gpu}",
+        f"budget: {task.budget.steps} steps, {task.budget.wall_s:g} s, {task.budget.cost_usd:g} $",
+    ]
+    for name in ("baseline", "reference", "ceiling"):
+        anchor: ResearchAnchor | None = getattr(task.anchors, name)
+        if anchor is not None:
+            se = "" if anchor.test.se is None else f" ± {1.96 * anchor.test.se:.2g}"
+            lines.append(
+                f"{name}: {anchor.test.value:g}{se} on test ({anchor.source}, {anchor.date})"
+            )
+    return "\n".join(lines)
+
+
 @app.command()
 def show(task: str, *, as_json: Json = False) -> None:
     """Show one task: what an agent reads, its references and its known issues."""
-    loaded = load_task(task)
+    loaded = _load(task)
     if as_json:
         typer.echo(loaded.model_dump_json(indent=1))
+        return
+    if isinstance(loaded, ResearchTask):
+        typer.echo(_describe_research(loaded))
+        for issue in loaded.known_issues:
+            typer.echo(f"issue: {issue}")
         return
     typer.echo(describe(loaded))
     for name, anchor in loaded.anchors:
@@ -135,10 +198,15 @@ def prepare_command(
     as_json: Json = False,
 ) -> None:
     """Fetch, check, split and write tasks; a task that is there is verified."""
-    from agentbench_tasks.prepare import prepare
+    from agentbench_tasks.preparation import prepare
+    from agentbench_tasks.research_data import prepare_research
 
     for name in _some(tasks):
-        done = prepare(load_task(name), root, raw=raw, synthetic=synthetic, seed=seed)
+        task = _load(name)
+        if isinstance(task, ResearchTask):
+            done = prepare_research(task, root, raw=raw)
+        else:
+            done = prepare(task, root, raw=raw, synthetic=synthetic, seed=seed)
         row = {"task": name, "path": str(done.path), "digest": done.digest}
         typer.echo(json.dumps(row) if as_json else f"{name}: {done.path} ({done.digest[:12]})")
 
@@ -169,21 +237,16 @@ def lint_command(
 
 def _lint_one(task: Task, *, synthetic: bool, rows: int, root: Path | None) -> dict[str, Any]:
     from agentbench_tasks.lint import lint, lint_stand_in
-    from agentbench_tasks.prepare import prepare
+    from agentbench_tasks.preparation import prepare
 
-    if synthetic and task.stand_in:
-        report = lint_stand_in(task, rows=rows)
-        return {
-            "task": task.name,
-            "findings": [finding.model_dump() for finding in report.findings],
-            "graded": report.graded,
-            "perfect": report.perfect,
-            "sample": report.sample,
-            "learner": report.learner,
-            "learned": report.learned,
-        }
-    findings = lint(prepare(task, root))
-    return {"task": task.name, "findings": [f.model_dump() for f in findings], "graded": True}
+    start = time.perf_counter()
+    if synthetic:
+        report = dataclasses.asdict(lint_stand_in(task, rows=rows))
+        findings = report.pop("findings")
+    else:
+        findings, report = lint(prepare(task, root)), {"task": task.name, "graded": True}
+    seconds = round(time.perf_counter() - start, 2)
+    return {**report, "seconds": seconds, "findings": [f.model_dump() for f in findings]}
 
 
 def _print_lint(reports: list[dict[str, Any]]) -> None:
@@ -196,22 +259,24 @@ def _print_lint(reports: list[dict[str, Any]]) -> None:
             number(row.get("perfect")),
             number(row.get("sample")),
             number(row.get("learner")),
+            {True: "yes", False: "no", None: "-"}[row.get("learned")],
+            f"{row['seconds']:.1f}",
             "; ".join(sorted({f["code"] for f in row["findings"]})) or "clean",
         )
         for row in reports
     )
-    _print_table(("task", "answers", "sample", "learner", "findings"), rows)
+    _print_table(("task", "answers", "sample", "learner", "learnt", "s", "findings"), rows)
     for row in reports:
         for finding in row["findings"]:
             meaning = MEANING[finding["code"]]
             typer.echo(f"{row['task']}: {finding['severity']}: {meaning}: {finding['evidence']}")
     clean = sum(not row["findings"] for row in reports)
-    graded = [row for row in reports if row["graded"]]
-    learned = sum(bool(row.get("learned")) for row in reports)
-    typer.echo(
-        f"{clean} of {len(reports)} tasks clean; {len(graded)} graded (the metric is installed);"
-        f" a simple learner beats the sample on {learned}"
-    )
+    tried = [row["learned"] for row in reports if row.get("learned") is not None]
+    learnt = f"; a simple learner beats the sample on {sum(tried)} of {len(tried)}" if tried else ""
+    ungraded = sum(not row["graded"] for row in reports)
+    missing = f"; {ungraded} not graded: their metric is not installed" if ungraded else ""
+    seconds = sum(row["seconds"] for row in reports)
+    typer.echo(f"{clean} of {len(reports)} tasks clean in {seconds:.0f} s{missing}{learnt}")
 
 
 @app.command("grade")
@@ -224,8 +289,8 @@ def grade_command(
     as_json: Json = False,
 ) -> None:
     """Grade a submission file. Exit code 2 when it is invalid, 3 when undefined."""
-    from agentbench_tasks.grade import grade
-    from agentbench_tasks.prepare import prepare
+    from agentbench_tasks.grading import grade
+    from agentbench_tasks.preparation import prepare
 
     result = grade(prepare(load_task(task), root), submission, part=part)
     if as_json:
@@ -256,7 +321,7 @@ def new(
     """Make a task from a CSV file: guess id, target and metric, ask, write, lint."""
     from agentbench_tasks.lint import lint
     from agentbench_tasks.new import guess, write_task
-    from agentbench_tasks.prepare import prepare
+    from agentbench_tasks.preparation import prepare
 
     found = guess(csv, name=name, target=target, id_column=id_column, metric=metric)
     typer.echo(f"id {found.id_column or 'row number'}, target {found.target}, {found.metric}")

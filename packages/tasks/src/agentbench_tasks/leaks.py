@@ -4,23 +4,23 @@ They read whatever lies in `public/` as an agent would: every table, also inside
 file name, size and time.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from agentbench_tasks.apply import apply_all
 from agentbench_tasks.build import SAMPLE
+from agentbench_tasks.errors import PreparationError
+from agentbench_tasks.file_leaks import find_file_leaks
 from agentbench_tasks.finding import Finding
-from agentbench_tasks.manifest import hash_file
-from agentbench_tasks.prepare import PreparedTask
+from agentbench_tasks.overlap import find_overlap
+from agentbench_tasks.preparation import PreparedTask
 from agentbench_tasks.reading import TableFormat, scan_table
+from agentbench_tasks.single_features import find_single_features
 
 _EQUAL = 0.98  # share of equal values from which a column is the answers
-_STRONG = 0.6  # rank correlation of one innocent feature with the target that is no accident
-_OVERLAP = 0.02
+_WORTH = 3  # characters of a value that can be part of an answer
 _MANY_TABLES = 60
 _MANY_TARGETS = 12
 _FORMATS: dict[str, TableFormat] = {
@@ -30,7 +30,6 @@ _FORMATS: dict[str, TableFormat] = {
     ".jsonl": "jsonl",
     ".json": "json",
 }
-_ARCHIVES = (b"PK\x03\x04", b"7z\xbc\xaf\x27\x1c", b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
 
 
 def find_leaks(prepared: PreparedTask, answers: pl.DataFrame) -> Iterator[Finding]:
@@ -41,12 +40,12 @@ def find_leaks(prepared: PreparedTask, answers: pl.DataFrame) -> Iterator[Findin
         answers: Its answers, every column as text.
     """
     tables = dict(_tables(prepared))
-    yield from _archives(prepared)
     yield from _targets_by_name(prepared, tables)
     yield from _answers_by_join(prepared, tables, answers)
-    yield from _overlap(prepared, tables)
-    yield from _names_of_files(prepared, tables, answers)
-    yield from _single_features(prepared, tables, answers)
+    yield from _answers_made_again(prepared, tables, answers)
+    yield from find_file_leaks(prepared, tables, answers)
+    yield from find_overlap(prepared, tables)
+    yield from find_single_features(prepared, tables, answers)
 
 
 def read_text_table(path: Path) -> pl.DataFrame | None:
@@ -76,17 +75,6 @@ def _tables(prepared: PreparedTask) -> Iterator[tuple[str, pl.DataFrame]]:
             yield name, table
 
 
-def _archives(prepared: PreparedTask) -> Iterator[Finding]:
-    for path in sorted(prepared.public.rglob("*")):
-        if not path.is_file():
-            continue
-        with path.open("rb") as file:
-            head = file.read(262)
-        if head.startswith(_ARCHIVES) or head[257:262] == b"ustar":
-            name = path.relative_to(prepared.public)
-            yield Finding(code="archive-in-public", severity="error", evidence=str(name))
-
-
 def _is_train(prepared: PreparedTask, name: str) -> bool:
     recipe = prepared.task.recipe
     sides = {rule.to.format(side="train") for rule in recipe.tables}
@@ -95,7 +83,8 @@ def _is_train(prepared: PreparedTask, name: str) -> bool:
 
 def _targets_by_name(prepared: PreparedTask, tables: dict[str, pl.DataFrame]) -> Iterator[Finding]:
     recipe = prepared.task.recipe
-    targets = set(recipe.targets) | set(recipe.drop_in_test) | set(prepared.task.submission.columns)
+    targets = {*recipe.targets, *recipe.drop_in_test, *recipe.drop}
+    targets |= set(prepared.task.submission.columns)
     targets -= set(prepared.task.submission.id)
     copied = {name for name in tables if any(Path(name).match(glob) for glob in recipe.copy_files)}
     for name, table in tables.items():
@@ -127,10 +116,33 @@ def _answers_by_join(
             # of hundreds of targets, each with its namesake and a dozen with every column
             looked_at = place % (len(targets) // _MANY_TARGETS + 1) == 0
             for column in table.columns if looked_at else {target} & set(table.columns):
-                equal = _share_equal(joined, target, f"__{column}", skip=column in keys)
+                if column in keys:
+                    continue
+                equal = _share_equal(joined, target, f"__{column}", parts=name != SAMPLE)
                 if equal >= _EQUAL:
                     evidence = f"{name}: column {column} equals {target} in {equal:.1%} of rows"
                     yield Finding(code=visible, severity="error", evidence=evidence)
+
+
+def _answers_made_again(
+    prepared: PreparedTask, tables: dict[str, pl.DataFrame], answers: pl.DataFrame
+) -> Iterator[Finding]:
+    """Carry the recipe's own `answers` out on the public test table: it must not work."""
+    task = prepared.task
+    test = tables.get(task.recipe.test)
+    if test is None or not task.recipe.answers.transforms:
+        return
+    ids, targets = list(task.submission.id), list(task.submission.columns)
+    try:
+        made = apply_all(task.recipe.answers.transforms, test).select(*ids, *targets)
+    except (pl.exceptions.PolarsError, PreparationError):
+        return
+    made = made.cast(pl.String).rename({name: f"__{name}" for name in targets})
+    joined = answers.join(made, on=ids, how="inner")
+    equal = [_share_equal(joined, name, f"__{name}", parts=False) for name in targets]
+    if joined.height > answers.height // 2 and min(equal) >= _EQUAL:
+        evidence = f"{task.recipe.test} gives the answers by the recipe's own transforms"
+        yield Finding(code="answers-in-public", severity="error", evidence=evidence)
 
 
 def _id_columns(
@@ -148,9 +160,12 @@ def _id_columns(
     return None
 
 
-def _share_equal(joined: pl.DataFrame, target: str, column: str, *, skip: bool) -> float:
-    """Share of equal values, as numbers where both are; 0 for columns without variety."""
-    if skip or column not in joined.columns or joined[target].n_unique() < 2:
+def _share_equal(joined: pl.DataFrame, target: str, column: str, *, parts: bool) -> float:
+    """Share of equal values, as numbers where both are; with `parts`, or of parts of the answer.
+
+    0 for columns without variety.
+    """
+    if column not in joined.columns or joined[target].n_unique() < 2:
         return 0.0
     left, right = joined[target], joined[column]
     if right.n_unique() < 2:
@@ -158,140 +173,18 @@ def _share_equal(joined: pl.DataFrame, target: str, column: str, *, skip: bool) 
     numbers = left.cast(pl.Float64, strict=False), right.cast(pl.Float64, strict=False)
     if not any(number.null_count() for number in numbers):
         return _share(numbers[0] == numbers[1])
-    return _share((left == right).fill_null(value=False))
+    filled = right.fill_null("") != ""
+    if int(filled.sum()) < max(5, 0.3 * len(filled)):
+        return 0.0
+    left, right = left.fill_null("").filter(filled), right.filter(filled)
+    if not parts:
+        return _share(left == right)
+    # of answers that list several things, one row of a public table may hold one of them
+    part = pl.col("part").str
+    inside = (part.len_chars() >= _WORTH) & pl.col("all").str.contains(pl.col("part"), literal=True)
+    pairs = pl.DataFrame({"all": left, "part": right})
+    return _share(pairs.select((pl.col("all") == pl.col("part")) | inside).to_series())
 
 
 def _share(flags: pl.Series) -> float:
     return int(flags.sum()) / max(len(flags), 1)
-
-
-def _overlap(prepared: PreparedTask, tables: dict[str, pl.DataFrame]) -> Iterator[Finding]:
-    """Test rows whose features stand in train word for word, and test files that do."""
-    task = prepared.task
-    train = tables.get(task.recipe.train or "")
-    test = tables.get(task.recipe.test)
-    if train is not None and test is not None:
-        shared = [name for name in test.columns if name in train.columns]
-        for name in task.submission.id:
-            if name in shared and train[name].n_unique() == train.height:
-                both = test[name].is_in(train[name].implode()).sum()
-                if both:
-                    evidence = f"{both} test ids {name} stand in {task.recipe.train}"
-                    yield Finding(code="train-test-overlap", severity="error", evidence=evidence)
-        features = [name for name in shared if name not in task.submission.id]
-        seen = train.select(features).unique() if features else train.clear()
-        if len(features) > 2 and seen.height > 0.9 * train.height:
-            share = test.select(features).join(seen, on=features, nulls_equal=True, how="semi")
-            if share.height > _OVERLAP * test.height:
-                evidence = f"{share.height} of {test.height} test rows repeat a training row"
-                yield Finding(code="train-test-overlap", severity="warning", evidence=evidence)
-    yield from _repeated_files(prepared)
-
-
-def _repeated_files(prepared: PreparedTask) -> Iterator[Finding]:
-    media = [path for path in sorted(prepared.public.rglob("*")) if path.is_file()]
-    hashes: dict[str, set[str]] = {"train": set(), "test": set()}
-    for path in media:
-        top = path.relative_to(prepared.public).parts[0].lower()
-        for side, found in hashes.items():
-            if top.startswith(side) and path.parent != prepared.public and path.stat().st_size > 64:
-                found.add(hash_file(path))
-    both = len(hashes["train"] & hashes["test"])
-    if both > _OVERLAP * max(len(hashes["test"]), 1):
-        evidence = f"{both} of {len(hashes['test'])} test files have the bytes of a training file"
-        yield Finding(code="train-test-overlap", severity="warning", evidence=evidence)
-
-
-def _answer_per_row(
-    prepared: PreparedTask, test: pl.DataFrame, answers: pl.DataFrame
-) -> pl.Series | None:
-    """The first target in the order of the test table, when both have the ids."""
-    ids = list(prepared.task.submission.id)
-    if not set(ids) <= set(test.columns):
-        return None
-    target = next(iter(prepared.task.submission.columns))
-    joined = test.select(ids).join(
-        answers.select(*ids, target), on=ids, how="left", maintain_order="left"
-    )
-    return joined[target] if joined.height == test.height else None
-
-
-def _names_of_files(
-    prepared: PreparedTask, tables: dict[str, pl.DataFrame], answers: pl.DataFrame
-) -> Iterator[Finding]:
-    """A class name inside the path of most test files of that class."""
-    test = tables.get(prepared.task.recipe.test)
-    truth = None if test is None else _answer_per_row(prepared, test, answers)
-    if test is None or truth is None or not 2 <= truth.n_unique() <= 200:
-        return
-    for column in test.columns:
-        texts = test[column].fill_null("")
-        if column in prepared.task.submission.id:
-            continue
-        if _share(texts.str.contains(r"\.\w{2,5}$")) < 0.9:
-            continue
-        pairs = zip(texts.to_list(), truth.fill_null("").to_list(), strict=True)
-        inside = [
-            bool(label)
-            and bool(
-                re.search(rf"(?<![a-z0-9]){re.escape(label)}(?![a-z0-9])", text, re.IGNORECASE)
-            )
-            for text, label in pairs
-        ]
-        if np.mean(inside) >= 0.9:
-            evidence = f"column {column} of {prepared.task.recipe.test} names the class"
-            yield Finding(code="answer-in-file-name", severity="error", evidence=evidence)
-
-
-def _single_features(
-    prepared: PreparedTask, tables: dict[str, pl.DataFrame], answers: pl.DataFrame
-) -> Iterator[Finding]:
-    """Rank correlation of the target with row order, id, and size and time of each row's file."""
-    name = prepared.task.recipe.test
-    test = tables.get(name)
-    truth = None if test is None else _answer_per_row(prepared, test, answers)
-    if test is None or truth is None or test.height < 30:
-        return
-    features: dict[str, NDArray[np.float64]] = {"row order": np.arange(test.height, dtype=float)}
-    for column in prepared.task.submission.id:
-        digits = test[column].str.extract(r"(\d{1,15})\D*$", 1).cast(pl.Float64, strict=False)
-        if not digits.null_count():
-            features[f"id {column}"] = digits.to_numpy()
-    for rule in prepared.task.recipe.media:
-        if "test" not in rule.sides:
-            continue
-        paths = _paths(prepared.public, rule.to, test)
-        if paths is not None:
-            features["file size"] = np.array([float(path.stat().st_size) for path in paths])
-            features["file time"] = np.array([float(path.stat().st_mtime) for path in paths])
-    for feature, values in features.items():
-        strength = _rank_correlation(values, truth)
-        if strength >= _STRONG:
-            level = "error" if strength >= 0.9 else "warning"
-            evidence = f"{feature} alone ranks the answers with correlation {strength:.2f}"
-            yield Finding(code="one-feature-leak", severity=level, evidence=evidence)
-
-
-def _paths(public: Path, template: str, test: pl.DataFrame) -> list[Path] | None:
-    try:
-        names = [template.format(**row, side="test") for row in test.iter_rows(named=True)]
-    except (KeyError, IndexError):
-        return None
-    paths = [public / name for name in names]
-    return paths if all(path.is_file() for path in paths) else None
-
-
-def _rank_correlation(values: NDArray[np.float64], truth: pl.Series) -> float:
-    """|Spearman's ρ|, for classes after ordering them by their mean; 0 when one is constant."""
-    numbers = truth.cast(pl.Float64, strict=False)
-    if numbers.null_count() and truth.n_unique() <= max(2, truth.len() // 10):
-        means = pl.DataFrame({"class": truth, "value": values}).select(
-            pl.col("value").mean().over("class")
-        )
-        numbers = means.to_series()
-    elif numbers.null_count():
-        return 0.0
-    ranks = [pl.Series(values).rank().to_numpy(), numbers.rank().to_numpy()]
-    if any(np.ptp(rank) == 0 for rank in ranks):
-        return 0.0
-    return float(abs(np.corrcoef(ranks[0], ranks[1])[0, 1]))

@@ -20,10 +20,10 @@ from agentbench_scoring import (
 )
 from agentbench_tasks.build import PART, SAMPLE
 from agentbench_tasks.finding import Finding
-from agentbench_tasks.grade import grade, read_answers
+from agentbench_tasks.grading import grade, read_answers
 from agentbench_tasks.leaks import find_leaks, read_text_table
 from agentbench_tasks.nearest import nearest_neighbours
-from agentbench_tasks.prepare import PreparedTask, prepare
+from agentbench_tasks.preparation import PreparedTask, prepare
 from agentbench_tasks.task import BoardSummary, Task
 
 _FEW = 30
@@ -68,15 +68,17 @@ def lint_stand_in(task: Task, *, rows: int, seed: int = 0) -> StandInReport:
     """Prepare a stand-in twice, compare, and check it.
 
     Args:
-        task: The task.
+        task: The task; one without a stand-in has data that need no network, and is looked at as
+            it is.
         rows: Rows of the stand-in.
         seed: Its seed.
 
     Raises:
         TasksError: The recipe cannot be carried out on its stand-in.
     """
+    size = rows if task.stand_in else None
     with tempfile.TemporaryDirectory() as folder:
-        made = [prepare(task, Path(folder) / n, synthetic=rows, seed=seed) for n in ("1", "2")]
+        made = [prepare(task, Path(folder) / n, synthetic=size, seed=seed) for n in ("1", "2")]
         findings = lint(made[0])
         if made[0].digest != made[1].digest:
             evidence = f"digests {made[0].digest[:12]} and {made[1].digest[:12]}"
@@ -186,7 +188,7 @@ def _grading(prepared: PreparedTask, answers: pl.DataFrame) -> Iterator[Finding]
         return
     answers = as_submission(task, answers)
     perfect = _score(prepared, answers)
-    best = metric.spec.best
+    best = _best(task, metric, answers)
     if perfect is None or (best is not None and abs(perfect - best) > 1e-6 * max(1.0, abs(best))):
         evidence = f"the answers score {perfect}, the best {task.metric.name} is {best}"
         yield Finding(code="answers-not-perfect", severity="error", evidence=evidence)
@@ -195,14 +197,24 @@ def _grading(prepared: PreparedTask, answers: pl.DataFrame) -> Iterator[Finding]
     if again != perfect:
         evidence = f"the same rows shuffled score {again}, not {perfect}"
         yield Finding(code="order-matters", severity="error", evidence=evidence)
+    yield from _sample(prepared, answers, perfect)
+
+
+def _sample(
+    prepared: PreparedTask, answers: pl.DataFrame, perfect: float | None
+) -> Iterator[Finding]:
+    """The sample grades, worse than the answers; ones do not win; the board fits both."""
+    task = prepared.task
     sample = _score(prepared, prepared.public / SAMPLE)
-    if sample is None and task.metric.name in _UNDEFINED_ON_CONSTANTS:
-        return
     if sample is None:
-        evidence = "invalid, or the metric is undefined on it"
-        yield Finding(code="sample-does-not-grade", severity="error", evidence=evidence)
+        if task.metric.name not in _UNDEFINED_ON_CONSTANTS:
+            evidence = "invalid, or the metric is undefined on it"
+            yield Finding(code="sample-does-not-grade", severity="error", evidence=evidence)
         return
     sign = 1 if task.higher_is_better else -1
+    if perfect is not None and sign * (perfect - sample) <= 0:
+        evidence = f"the answers score {perfect}, the sample {sample}"
+        yield Finding(code="answers-not-perfect", severity="error", evidence=evidence)
     if task.metric.name in _MULTICLASS_LOSSES:
         names = list(task.submission.columns)
         ones = _score(prepared, answers.with_columns([pl.lit("1").alias(n) for n in names]))
@@ -211,6 +223,24 @@ def _grading(prepared: PreparedTask, answers: pl.DataFrame) -> Iterator[Finding]
             yield Finding(code="unnormalised-wins", severity="error", evidence=evidence)
     if prepared.synthetic is None and task.board is not None:
         yield from _sample_on_board(task, sample, task.board.private)
+        if perfect is not None and sign * (task.board.private.best - perfect) > 1e-6:
+            evidence = f"the board's best is {task.board.private.best}, the answers score {perfect}"
+            yield Finding(code="metric-off-board", severity="error", evidence=evidence)
+
+
+def _best(task: Task, metric: Metric, answers: pl.DataFrame) -> float | None:
+    """The best score on these answers; None where the metric has no best value.
+
+    The rules of UW-Madison give a slice with no mask a Dice of 0 whatever is predicted.
+    """
+    best = metric.spec.best
+    if best is None:
+        return None
+    if task.metric.name == "dice_hausdorff":
+        masks = answers[next(iter(task.submission.columns))].str.strip_chars()
+        empty = int((masks == "").sum()) / max(answers.height, 1)
+        best -= float(task.metric.params.get("dice_weight", 0.4)) * empty
+    return task.metric.offset + task.metric.scale * best
 
 
 def _sample_on_board(task: Task, sample: float, board: BoardSummary) -> Iterator[Finding]:
@@ -247,7 +277,11 @@ def _quantiles(task: Task, board: BoardSummary, name: str) -> Iterator[Finding]:
         yield Finding(code="board-unsorted", severity="error", evidence=evidence)
     metric = _metric(task)
     if metric is not None:
-        low, high = metric.spec.bounds
+        ends = (
+            None if end is None else task.metric.offset + task.metric.scale * end
+            for end in metric.spec.bounds
+        )
+        low, high = ends
         odd = [
             value
             for value in (board.best, board.p50)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -11,7 +12,7 @@ from agentbench_tasks.errors import ChangedDataError
 from agentbench_tasks.record import Record
 from agentbench_tasks.task import Task
 
-_FILE = "prepared.json"
+MANIFEST = "prepared.json"
 
 
 class FileRecord(Record):
@@ -47,7 +48,7 @@ class Manifest(Record):
 
     def write(self, folder: Path) -> None:
         """Write `prepared.json` into the folder."""
-        (folder / _FILE).write_text(self.model_dump_json(indent=1))
+        (folder / MANIFEST).write_text(self.model_dump_json(indent=1))
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -57,13 +58,13 @@ def read_manifest(folder: Path) -> Manifest | None:
         ChangedDataError: The manifest itself was damaged.
     """
     try:
-        return Manifest.model_validate_json((folder / _FILE).read_bytes())
+        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except FileNotFoundError:
         if folder.exists():
-            raise ChangedDataError(f"{folder} has no {_FILE}: remove the folder") from None
+            raise ChangedDataError(f"{folder} has no {MANIFEST}: remove the folder") from None
         return None
     except ValidationError:
-        raise ChangedDataError(f"{folder / _FILE} is damaged: remove the folder") from None
+        raise ChangedDataError(f"{folder / MANIFEST} is damaged: remove the folder") from None
 
 
 def hash_file(path: Path) -> str:
@@ -83,20 +84,22 @@ def list_files(folder: Path) -> dict[str, FileRecord]:
     }
 
 
-def check_files(folder: Path, manifest: Manifest) -> None:
+def check_files(folder: Path, files: Mapping[str, FileRecord]) -> None:
     """Check that exactly the recorded files are there, unchanged.
+
+    A file whose size and time are as recorded is not read again.
 
     Raises:
         ChangedDataError: Names the first file that is missing, new or different.
     """
     present = {
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
-    } - {_FILE}
-    odd = sorted(present ^ set(manifest.files))
+    } - {MANIFEST}
+    odd = sorted(present ^ set(files))
     if odd:
         what = "was added" if odd[0] in present else "is missing"
         raise ChangedDataError(f"{folder / odd[0]} {what}: remove {folder} and prepare again")
-    for name, record in manifest.files.items():
+    for name, record in files.items():
         path = folder / name
         stat = path.stat()
         if (stat.st_size, stat.st_mtime_ns) == (record.size, record.mtime_ns):

@@ -12,10 +12,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agentbench_tasks.prepare import PreparedTask
+from agentbench_tasks.apply import apply_all
+from agentbench_tasks.errors import PreparationError
+from agentbench_tasks.preparation import PreparedTask
 from agentbench_tasks.reading import TableFormat, scan_table
 from agentbench_tasks.recipe import Side
-from agentbench_tasks.transforms import apply_all
 
 Floats = NDArray[np.float64]
 _NEIGHBOURS = 9
@@ -38,8 +39,8 @@ def nearest_neighbours(prepared: PreparedTask) -> pl.DataFrame | None:
         return None
     try:
         known = apply_all(recipe.answers.transforms, train).select(list(submission.columns))
-    except Exception:  # noqa: BLE001 - some answers cannot be made of training rows: no prediction
-        return None
+    except (pl.exceptions.PolarsError, PreparationError):
+        return None  # these answers cannot be made of training rows
     if known.height != train.height or test.select(ids).n_unique() < test.height:
         return None
     both = [_features(prepared, train, "train"), _features(prepared, test, "test")]

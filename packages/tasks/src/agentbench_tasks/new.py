@@ -1,12 +1,14 @@
 """Scaffold a task from a CSV file: guess, write a package folder, register it."""
 
 import re
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import yaml
 
+from agentbench_tasks.catalogue import ENTRY_POINTS
 from agentbench_tasks.errors import PreparationError
 from agentbench_tasks.media import place
 
@@ -95,11 +97,11 @@ def write_task(found: Guess, csv: Path, folder: Path) -> Path:
         Path of the task file.
 
     Raises:
-        PreparationError: The task file exists.
+        PreparationError: The task file exists, or the folder is a project that registers no tasks.
     """
     from agentbench_scoring import get_metric
 
-    package = folder / "src" / re.sub(r"\W+", "_", folder.resolve().name)
+    package = _package(folder)
     path = package / f"{found.name}.yaml"
     if path.exists():
         raise PreparationError(f"{path} exists: choose another --name")
@@ -112,6 +114,31 @@ def write_task(found: Guess, csv: Path, folder: Path) -> Path:
     if not project.exists():
         project.write_text(_PROJECT.format(name=package.name), encoding="utf-8")
     return path
+
+
+def _package(folder: Path) -> Path:
+    """The Python package that the project registers; one named after the folder in a new project.
+
+    Raises:
+        PreparationError: The project registers none.
+    """
+    project = folder / "pyproject.toml"
+    if not project.exists():
+        return folder / "src" / re.sub(r"\W+", "_", folder.resolve().name)
+    try:
+        known = tomllib.loads(project.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise PreparationError(f"{project} is not valid TOML: {error}") from error
+    points = known.get("project", {}).get("entry-points", {}).get(ENTRY_POINTS, {})
+    for module in points.values():
+        for package in (folder / "src", folder):
+            path = package.joinpath(*str(module).split("."))
+            if path.is_dir():
+                return path
+    raise PreparationError(
+        f'{project} registers no package of tasks: add [project.entry-points."{ENTRY_POINTS}"] with'
+        " the name of a package in src/"
+    )
 
 
 def _record(found: Guess, *, higher_is_better: bool) -> str:

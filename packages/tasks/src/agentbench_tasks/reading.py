@@ -8,9 +8,9 @@ from typing import Any, Literal, cast
 import numpy as np
 import polars as pl
 
+from agentbench_tasks.apply import apply_all
 from agentbench_tasks.errors import PreparationError
 from agentbench_tasks.recipe import Read
-from agentbench_tasks.transforms import apply_all
 
 SIDE = "__side__"
 TableFormat = Literal["csv", "tsv", "parquet", "json", "jsonl"]

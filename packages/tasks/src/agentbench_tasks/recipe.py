@@ -32,10 +32,11 @@ class UrlSource(Record):
 
 
 class HuggingFaceSource(Record):
-    """Files of a Hugging Face data set repository."""
+    """Files of a Hugging Face repository; a name with `*` is a pattern."""
 
     provider: Literal["huggingface"]
     repository: str
+    repository_type: Literal["dataset", "model"] = "dataset"
     files: tuple[str, ...]
     revision: str = "main"
     sha256: dict[str, str] = Field(default_factory=dict[str, str])
@@ -210,6 +211,21 @@ class Answers(Record):
     public: float = Field(default=0.3, ge=0, lt=1)
 
 
+class Checks(Record):
+    """What must hold of the prepared data, or the preparation fails; stand-ins are not checked.
+
+    Args:
+        rows: Number of rows by public table.
+        disjoint: Columns no value of which may stand in the train and in the test table.
+        sha256: Digest by prepared file, `public/...` or `private/...`: reference scores hold for
+            these bytes only.
+    """
+
+    rows: dict[str, int] = Field(default_factory=dict[str, int])
+    disjoint: tuple[str, ...] = ()
+    sha256: dict[str, str] = Field(default_factory=dict[str, str])
+
+
 class Recipe(Record):
     """Everything needed to prepare a task from its raw files.
 
@@ -234,6 +250,7 @@ class Recipe(Record):
         sample: Values of the sample submission by column, `*` for all others: a constant; `mean`,
             `median` or `mode` of the training side; `sorted`, the answer's words in alphabetical
             order; or `=name`, the value of an answer column that the agent sees anyway.
+        checks: What must hold of the result.
         hook: Name of the module in `hooks/` that turns raw files no format above can read into
             files that one can.
     """
@@ -255,6 +272,7 @@ class Recipe(Record):
     copy_files: tuple[str, ...] = ()
     answers: Answers = Answers()
     sample: dict[str, Any]
+    checks: Checks = Checks()
     hook: str | None = None
 
     @field_validator("targets", "drop_in_test", "drop")

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 class Record(BaseModel):
     """A frozen record of a task file; an unknown field is an error that lists the known ones."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

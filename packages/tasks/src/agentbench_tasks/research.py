@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from agentbench_tasks.errors import UnknownTaskError
+from agentbench_tasks.recipe import Source
 from agentbench_tasks.record import Record
 
 Phase = Literal["dev", "test"]
@@ -112,6 +113,8 @@ class ResearchTask(Record):
         folder: Folder under `research_tasks` with starter, reference, metric and scorer.
         shared: Files of `research_tasks` that the starter repository holds too.
         lite: Data are generated here from a secret seed; else they are the competition's own.
+        sources: Where a full task's raw files are fetched from, by the folder they go to. Empty
+            where there is no address to fetch from: then they are given as a folder.
         family: Tasks of one family are not independent (clusters for statistics).
         suites: `research-lite` or `research`.
         metric: What is measured.
@@ -138,6 +141,7 @@ class ResearchTask(Record):
     folder: Annotated[str, Field(pattern=r"^[a-z_]+$")]
     shared: tuple[str, ...] = ()
     lite: bool
+    sources: dict[str, Source] = Field(default_factory=dict[str, Source])
     modality: Literal["tabular", "text", "image", "audio", "timeseries", "multimodal"]
     family: str
     tags: tuple[str, ...] = ()
@@ -186,10 +190,16 @@ class ResearchTask(Record):
         files["methods/__init__.py"] = (RESEARCH / "methods.py.txt").read_bytes()
         files["README.md"] = f"# {self.title}\n\n{self.problem}".encode()
         files |= {name: (RESEARCH / name).read_bytes() for name in self.shared}
-        return files | read_tree(self.path / "starter")
+        files |= read_tree(self.path / "starter")
+        return files if self.lite else files | read_tree(self.path / "starter_full")
 
     def reference(self) -> dict[str, bytes]:
-        """Return the files of the strong reference method, relative to the repository."""
+        """Return the files of the strong reference method, relative to the repository.
+
+        None for a full task: its reference are people.
+        """
+        if not self.lite:
+            return {}
         files = {f"methods/{k}": v for k, v in read_tree(self.path / "reference").items()}
         register = self.starter()["methods/__init__.py"].decode()
         register = register.replace(

@@ -8,6 +8,10 @@ Lite data are generated from a seed of 128 bits that is drawn when the task is p
 `private/seed.json`. The generator is public, the seed is not: nobody who holds the training data
 can find the test set by trying seeds, and nobody who knows the generator knows its parameters,
 which are drawn from the same seed. A seed may be given, for anchors and tests.
+
+The data of a full task are the competition's own, fetched or given as a folder, and laid out in the
+same way by the task's `full.py`. What is drawn there (a forget set, few-shot tasks) comes from a
+secret seed too.
 """
 
 import hashlib
@@ -25,12 +29,14 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
-from agentbench_tasks.errors import ChangedDataError, PreparationError, SourceError
-from agentbench_tasks.prepare import default_root
+from agentbench_tasks.errors import ChangedDataError, PreparationError, TasksError
+from agentbench_tasks.manifest import Manifest, check_files, list_files, read_manifest
+from agentbench_tasks.preparation import default_root
 from agentbench_tasks.research import Phase, ResearchTask
+from agentbench_tasks.research_raw import raw_files
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
-MANIFEST = "prepared.json"
+_MAPPED_BYTES = 1 << 26
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +56,27 @@ class Instance:
     test: Arrays
     dev_labels: Arrays
     test_labels: Arrays
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folders:
+    """Where a full task's `build(raw, into)` writes, and the seed of what it draws.
+
+    Attributes:
+        train: Inputs and labels to learn from.
+        dev: Development inputs.
+        test: Test inputs.
+        dev_labels: Labels of `dev`, for the scorer only.
+        test_labels: Labels of `test`, for the scorer only.
+        seed: Secret; of everything that is drawn.
+    """
+
+    train: Path
+    dev: Path
+    test: Path
+    dev_labels: Path
+    test_labels: Path
+    seed: np.random.SeedSequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,10 +130,12 @@ def prepare_research(
         task: The task.
         root: Folder of prepared tasks, `root/<task>/v<version>/`; by default that of `prepare`.
         seed: Seed of a lite task's data; by default drawn and kept secret.
-        raw: Folder with the competition's files, for a task that is not lite.
+        raw: Folder with the competition's files, for a task that is not lite; by default they are
+            fetched.
 
     Raises:
-        SourceError: The raw files are not there.
+        SourceError: The raw files cannot be had.
+        MissingExtraError: A package that reads them is not installed.
         ChangedDataError: A prepared file differs from its recorded checksum.
         PreparationError: The folder holds another definition or another seed.
     """
@@ -117,14 +146,20 @@ def prepare_research(
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as scratch:
         work = Path(scratch) / "made"
-        origin = _write_instance(task, work, seed=seed, raw=None if raw is None else Path(raw))
-        files = {
-            p.relative_to(work).as_posix(): _sha256(p)
-            for p in sorted(work.rglob("*"))
-            if p.is_file()
-        }
-        manifest = {"task_digest": task.digest, "files": files, **origin}
-        (work / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        given = None if raw is None else Path(raw)
+        if task.lite:
+            _generate(task, work, seed)
+        else:
+            _build(task, work, raw_files(task, target.parent, given, Path(scratch) / "raw"), seed)
+        _write_public(task, work)
+        content = list_files(work)
+        Manifest(
+            task=task.name,
+            version=task.version,
+            task_digest=task.digest,
+            digest=_digest({name: file.sha256 for name, file in content.items()}),
+            files=content,
+        ).write(work)
         (work / "private").chmod(0o700)
         try:
             work.rename(target)
@@ -144,37 +179,55 @@ def generator(task: ResearchTask) -> Callable[[np.random.SeedSequence], Instance
     return task_module(task, "lite").generate
 
 
-def _write_instance(
-    task: ResearchTask, work: Path, *, seed: int | None, raw: Path | None
-) -> dict[str, Any]:
-    if task.lite:
-        drawn = secrets.randbits(128) if seed is None else seed
-        # One thread: the same sums on every machine, and small matrices are faster so.
-        with threadpool_limits(1):
-            instance = generator(task)(np.random.SeedSequence(drawn))
-    else:
-        if raw is None or not raw.is_dir():
-            raise SourceError(
-                f"{task.name} needs the competition's files: {task.provenance.data}; "
-                "give their folder as raw"
-            )
-        drawn = None
-        instance = task_module(task, "full").read(raw)
-    for part, arrays in (
-        ("public/train", instance.train),
-        ("public/dev", instance.dev),
-        ("private/test", instance.test),
-        ("private/labels/dev", instance.dev_labels),
-        ("private/labels/test", instance.test_labels),
-    ):
-        write_arrays(work / part, arrays)
+_PARTS = {
+    "train": "public/train",
+    "dev": "public/dev",
+    "test": "private/test",
+    "dev_labels": "private/labels/dev",
+    "test_labels": "private/labels/test",
+}
+
+
+def _generate(task: ResearchTask, work: Path, seed: int | None) -> None:
+    drawn = _keep_seed(work, seed)
+    # One thread: the same sums on every machine, and small matrices are faster so.
+    with threadpool_limits(1):
+        instance = generator(task)(np.random.SeedSequence(drawn))
+    for name, folder in _PARTS.items():
+        write_arrays(work / folder, getattr(instance, name))
+
+
+def _build(task: ResearchTask, work: Path, raw: Path, seed: int | None) -> None:
+    drawn = _keep_seed(work, seed)
+    folders = {name: work / folder for name, folder in _PARTS.items()}
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+    try:
+        build: Callable[[Path, Folders], None] = task_module(task, "full").build
+        build(raw, Folders(**folders, seed=np.random.SeedSequence(drawn)))
+    except (KeyError, ValueError) as error:
+        if isinstance(error, TasksError):
+            raise
+        raise PreparationError(f"the raw files of {task.name} do not fit: {error}") from error
+    for path in work.rglob("*"):  # a sandbox reads them as another user
+        mode = path.stat().st_mode
+        if path.is_file() and mode & 0o444 != 0o444:
+            path.chmod(mode & 0o777 | 0o444)
+
+
+def _keep_seed(work: Path, seed: int | None) -> int:
+    drawn = secrets.randbits(128) if seed is None else seed
+    (work / "private").mkdir(parents=True)
+    (work / "private" / "seed.json").write_text(json.dumps({"seed": drawn}), encoding="utf-8")
+    return drawn
+
+
+def _write_public(task: ResearchTask, work: Path) -> None:
     for name, content in task.starter().items():
         path = work / "public" / "starter" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     (work / "public" / "description.md").write_bytes(task.starter()["README.md"])
-    (work / "private" / "seed.json").write_text(json.dumps({"seed": drawn}), encoding="utf-8")
-    return {"seeded": seed is not None}
 
 
 def write_arrays(folder: Path, arrays: Arrays) -> None:
@@ -185,8 +238,13 @@ def write_arrays(folder: Path, arrays: Arrays) -> None:
 
 
 def read_arrays(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Read arrays that this package wrote."""
-    return {p.stem: np.load(p, allow_pickle=False) for p in sorted(folder.glob("*.npy"))}
+    """Read arrays that this package wrote; large ones stay on the disk."""
+    return {
+        p.stem: np.load(
+            p, allow_pickle=False, mmap_mode="r" if p.stat().st_size > _MAPPED_BYTES else None
+        )
+        for p in sorted(folder.glob("*.npy"))
+    }
 
 
 def remove_prepared(prepared: PreparedResearch) -> None:
@@ -195,25 +253,20 @@ def remove_prepared(prepared: PreparedResearch) -> None:
 
 
 def _verified(task: ResearchTask, target: Path, seed: int | None) -> PreparedResearch:
-    try:
-        manifest = json.loads((target / MANIFEST).read_text(encoding="utf-8"))
-        stored = json.loads((target / "private" / "seed.json").read_text(encoding="utf-8"))["seed"]
-    except (OSError, ValueError, KeyError):
-        raise ChangedDataError(f"{target} is damaged: remove the folder") from None
-    if manifest["task_digest"] != task.digest:
+    manifest = read_manifest(target)
+    if manifest is None:
+        raise ChangedDataError(f"{target} disappeared while it was being prepared")
+    if manifest.task_digest != task.digest:
         raise PreparationError(
             f"{target} was prepared from another definition of {task.name} version {task.version};"
             " remove the folder, or raise the task's version"
         )
+    check_files(target, manifest.files)
+    stored = json.loads((target / "private" / "seed.json").read_text(encoding="utf-8"))["seed"]
     if seed is not None and stored != seed:
         raise PreparationError(f"{target} was prepared from another seed; remove the folder")
-    for name, digest in manifest["files"].items():
-        if not (target / name).is_file() or _sha256(target / name) != digest:
-            raise ChangedDataError(f"{target / name} has changed: remove {target}")
-    digest = hashlib.sha256(json.dumps(manifest["files"], sort_keys=True).encode()).hexdigest()
-    return PreparedResearch(task=task, path=target, digest=digest)
+    return PreparedResearch(task=task, path=target, digest=manifest.digest)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(files: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(dict(sorted(files.items()))).encode()).hexdigest()

@@ -101,12 +101,18 @@ def score_outputs(prepared: PreparedResearch, phase: Phase, outputs: Path) -> Ev
     Raises:
         InvalidOutputError: They cannot be scored.
     """
-    labels = read_arrays(prepared.labels(phase))
-    inputs = read_arrays(prepared.inputs(phase))
-    read = OutputReader(outputs, max_bytes=prepared.task.resources.output_mib << 20)
-    score: Callable[..., Statistic] = task_module(prepared.task, "score").statistic
-    with threadpool_limits(1):
-        evaluation = evaluate(score(labels=labels, inputs=inputs, read=read))
+    task = prepared.task
+    labels, inputs = prepared.labels(phase), prepared.inputs(phase)
+    read = OutputReader(outputs, max_bytes=task.resources.output_mib << 20)
+    if task.lite:
+        score: Callable[..., Statistic] = task_module(task, "score").statistic
+        with threadpool_limits(1):
+            evaluation = evaluate(
+                score(labels=read_arrays(labels), inputs=read_arrays(inputs), read=read)
+            )
+    else:
+        # Networks are run here: on what there is, with as many threads as there are.
+        evaluation = evaluate(task_module(task, "full").statistic(labels, inputs, read))
     if not all(map(math.isfinite, (evaluation.value, *evaluation.replicates))):
         raise InvalidOutputError(f"the score is {evaluation.value}: the outputs are degenerate")
     return evaluation
@@ -114,7 +120,7 @@ def score_outputs(prepared: PreparedResearch, phase: Phase, outputs: Path) -> Ev
 
 @dataclass(frozen=True, slots=True)
 class OutputReader:
-    """Reads hostile `.npy` files: header checked before data, no pickle, no link, no surprise."""
+    """Reads hostile files: header checked before data, no pickle, no link, no surprise."""
 
     folder: Path
     max_bytes: int
@@ -132,12 +138,8 @@ class OutputReader:
         Raises:
             InvalidOutputError: It is not what is expected.
         """
-        path = self.folder / f"{name}.npy"
-        if path.is_symlink() or not path.is_file():
-            raise InvalidOutputError(f"the method wrote no {name}.npy")
+        path = self.file(f"{name}.npy")
         size = path.stat().st_size
-        if size > self.max_bytes:
-            raise InvalidOutputError(f"{name}.npy has {size} bytes; {self.max_bytes} are allowed")
         array = self._load(path, name, shape, size)
         allowed = "iu" if kind == "int" else "fiu"
         if array.dtype.kind not in allowed:
@@ -148,6 +150,20 @@ class OutputReader:
         if not np.isfinite(values).all():
             raise InvalidOutputError(f"{name}.npy holds NaN or infinite numbers")
         return values
+
+    def file(self, name: str) -> Path:
+        """Return the path of a regular file that is not too large.
+
+        Raises:
+            InvalidOutputError: There is none of this name.
+        """
+        path = self.folder / name
+        if path.is_symlink() or not path.is_file():
+            raise InvalidOutputError(f"the method wrote no {name}")
+        size = path.stat().st_size
+        if size > self.max_bytes:
+            raise InvalidOutputError(f"{name} has {size} bytes; {self.max_bytes} are allowed")
+        return path
 
     @staticmethod
     def _load(

@@ -8,13 +8,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from pydantic import RootModel, ValidationError
+
 from agentbench_tasks.errors import (
     ChangedDataError,
     CredentialsError,
     MissingExtraError,
     SourceError,
 )
-from agentbench_tasks.manifest import hash_file
+from agentbench_tasks.kaggle import BOARD, fetch_board, fetch_competition
+from agentbench_tasks.manifest import FileRecord, check_files, hash_file, list_files
 from agentbench_tasks.recipe import (
     EmbeddedSource,
     HuggingFaceSource,
@@ -27,16 +30,15 @@ from agentbench_tasks.task import Task
 from agentbench_tasks.unpack import unpack
 
 _TIMEOUT_S = 60
-_NO_CREDENTIALS = (
-    "Kaggle does not know this user: create an API token in your Kaggle settings and save it where"
-    " Kaggle's client looks for it"
-)
+_FETCHED = "raw.json"
 
 
 def fetch(task: Task, scratch: Path, *, home: Path, raw: Path | None = None) -> Path:
     """Fill a scratch folder with the task's raw files.
 
-    Downloads are kept in `home/raw` and reused; a download that was cut short is resumed.
+    Downloads are kept in `home/raw` (for Kaggle in a folder of the competition, which variants
+    share) and reused; a download that was cut short is resumed. The SHA-256 of everything fetched
+    is kept beside it, so that a file that changed afterwards is refused.
 
     Args:
         task: The task; its recipe names the source.
@@ -57,6 +59,8 @@ def fetch(task: Task, scratch: Path, *, home: Path, raw: Path | None = None) -> 
     store = _store(source, scratch, home) if raw is None else raw
     if not store.is_dir():
         raise SourceError(f"the folder of raw files {store} does not exist")
+    if raw is None and isinstance(source, KaggleSource | HuggingFaceSource | UrlSource):
+        _unchanged(store)
     _verify(store, source.sha256)
     if store != scratch:
         shutil.copytree(store, scratch, copy_function=_link, dirs_exist_ok=True)
@@ -66,6 +70,27 @@ def fetch(task: Task, scratch: Path, *, home: Path, raw: Path | None = None) -> 
             unpack(bundle, scratch)
             bundle.unlink()
     return scratch
+
+
+def fetch_source(source: Source, home: Path) -> Path:
+    """Fetch what one source gives, and return the folder that holds it.
+
+    Args:
+        source: Any source but an embedded one.
+        home: Downloads are kept in `home/raw` and reused.
+
+    Raises:
+        SourceError: The files cannot be had.
+        CredentialsError: The data host refuses this user.
+        ChangedDataError: A file differs from its recorded checksum.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    store = _store(source, home / "made", home)
+    if not store.is_dir():
+        raise SourceError(f"the folder of raw files {store} does not exist")
+    _unchanged(store)
+    _verify(store, source.sha256)
+    return store
 
 
 def _store(source: Source, scratch: Path, home: Path) -> Path:
@@ -78,12 +103,30 @@ def _store(source: Source, scratch: Path, home: Path) -> Path:
         case LocalSource():
             return Path(source.path)
         case KaggleSource():
-            _kaggle(source, store)
+            return _kaggle(source, home.with_name(source.competition))
         case HuggingFaceSource():
             _hugging_face(source, store)
         case UrlSource():
             _urls(source, store)
     return store
+
+
+_Files = RootModel[dict[str, FileRecord]]
+
+
+def _unchanged(store: Path) -> None:
+    """Record what was fetched the first time, and compare with that ever after."""
+    path = store.with_name(_FETCHED)
+    if not path.is_file():
+        whole = path.with_name(f".{path.name}")
+        whole.write_text(_Files(list_files(store)).model_dump_json(indent=1), encoding="utf-8")
+        whole.rename(path)
+        return
+    try:
+        files = _Files.model_validate_json(path.read_bytes()).root
+    except ValidationError:
+        raise ChangedDataError(f"{path} is damaged: remove it and {store}") from None
+    check_files(store, files)
 
 
 def _verify(store: Path, checksums: dict[str, str]) -> None:
@@ -106,37 +149,16 @@ def _link(source: str, target: str) -> str:
     return target
 
 
-def _kaggle(source: KaggleSource, store: Path) -> None:
-    """Fetch with Kaggle's own client, which finds the user's credentials by itself."""
-    if store.is_dir() and any(store.iterdir()):
-        return
-    try:
-        client: Any = import_module("kagglehub")
-        exceptions: Any = import_module("kagglehub.exceptions")
-    except ImportError:
-        raise MissingExtraError(
-            "fetching from Kaggle needs its client: pip install 'agentbench-tasks[kaggle]'"
-        ) from None
-    page = f"https://www.kaggle.com/competitions/{source.competition}"
-    partial = store.with_name(".raw-partial")
-    try:
-        client.competition_download(source.competition, output_dir=str(partial))
-    except exceptions.KaggleApiHTTPError as error:
-        status = getattr(error.response, "status_code", None)
-        if status == 401:
-            raise CredentialsError(_NO_CREDENTIALS) from error
-        if status == 403:
-            raise CredentialsError(
-                f"Kaggle refuses {source.competition}: accept its rules at {page}/rules first"
-            ) from error
-        raise SourceError(f"Kaggle answered {status} for {source.competition}") from error
-    except (exceptions.CredentialError, exceptions.UnauthenticatedError) as error:
-        raise CredentialsError(_NO_CREDENTIALS) from error
-    except OSError as error:
-        if error.errno is not None:  # the disk; what has no number comes from the network
-            raise
-        raise SourceError(f"Kaggle cannot be reached for {source.competition}") from error
-    partial.rename(store)
+def _kaggle(source: KaggleSource, home: Path) -> Path:
+    """Raw files and, where the account may see it, the leaderboard; shared by all variants."""
+    home.mkdir(exist_ok=True)
+    store, partial = home / "raw", home / ".raw-partial"
+    if not store.is_dir():
+        fetch_competition(source.competition, partial)
+        partial.rename(store)
+    if not (home / BOARD).exists():
+        fetch_board(source.competition, home / BOARD)
+    return store
 
 
 def _hugging_face(source: HuggingFaceSource, store: Path) -> None:
@@ -146,19 +168,28 @@ def _hugging_face(source: HuggingFaceSource, store: Path) -> None:
         raise MissingExtraError(
             "fetching from Hugging Face: pip install 'agentbench-tasks[huggingface]'"
         ) from None
+    page = f"https://huggingface.co/{'datasets/' if source.repository_type == 'dataset' else ''}"
     for name in source.files:
-        if (store / name).is_file():
+        if (store / name).is_file() or ("*" in name and any(store.glob(name))):
             continue
         try:
-            hub.hf_hub_download(
+            hub.snapshot_download(
                 source.repository,
-                name,
-                repo_type="dataset",
+                repo_type=source.repository_type,
                 revision=source.revision,
+                allow_patterns=[name],
                 local_dir=str(store),
             )
+        except (hub.errors.GatedRepoError, hub.errors.RepositoryNotFoundError) as error:
+            raise CredentialsError(
+                f"Hugging Face does not give {source.repository} to this user: ask for access at"
+                f" {page}{source.repository} and log in with `hf auth login`"
+            ) from error
         except (hub.errors.HfHubHTTPError, OSError) as error:
-            raise SourceError(f"cannot fetch {name} of {source.repository}: {error}") from error
+            reason = str(error).splitlines()[0]
+            raise SourceError(f"cannot fetch {name} of {source.repository}: {reason}") from error
+        if not any(store.glob(name)):
+            raise SourceError(f"{source.repository} has no file {name}")
 
 
 def _urls(source: UrlSource, store: Path) -> None:

@@ -18,14 +18,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from agentbench_tasks.apply import apply_all
 from agentbench_tasks.errors import MissingExtraError, PreparationError
 from agentbench_tasks.media import template_fields
 from agentbench_tasks.reading import read_main
 from agentbench_tasks.recipe import Recipe
 from agentbench_tasks.record import expand_names
-from agentbench_tasks.stand_in_columns import Rows, draw_table
+from agentbench_tasks.stand_in_columns import draw_table
+from agentbench_tasks.stand_in_rows import Rows
 from agentbench_tasks.task import Task
-from agentbench_tasks.transforms import Indicators, OneHot, apply_all
+from agentbench_tasks.transforms import Indicators, OneHot
 
 MINIMUM_ROWS = 50
 _IMAGES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}

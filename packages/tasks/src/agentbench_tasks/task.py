@@ -111,10 +111,19 @@ class Provenance(Record):
 
 
 class Metric(Record):
-    """A metric of agentbench-scoring by name, with parameters."""
+    """A metric of agentbench-scoring by name: the score is `offset + scale * metric`.
+
+    Args:
+        name: Its name there.
+        params: Its parameters.
+        scale: 1 but where a board, or MLE-Dojo's variant, counts on another scale.
+        offset: 0 but there.
+    """
 
     name: str
     params: dict[str, Any] = Field(default_factory=dict[str, Any])
+    scale: float = Field(default=1, gt=0)
+    offset: float = 0
 
 
 class Column(Record):

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from yaml.constructor import ConstructorError
 
 from agentbench_tasks.errors import TaskFileError
-from agentbench_tasks.task import Task
+from agentbench_tasks.task import SubmissionTask, Task
 
 _ADAPTER: TypeAdapter[Task] = TypeAdapter(Task)
 
@@ -91,5 +91,8 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def task_schema() -> dict[str, Any]:
-    """The JSON Schema of a task file."""
-    return _ADAPTER.json_schema()
+    """The JSON Schema of task files of both kinds, told apart by `kind`."""
+    from agentbench_tasks.research import ResearchTask
+
+    both = Annotated[SubmissionTask | ResearchTask, Field(discriminator="kind")]
+    return TypeAdapter[SubmissionTask | ResearchTask](both).json_schema()

@@ -1,7 +1,7 @@
 """The agents that come with the package, and how to find others."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from types import MappingProxyType
@@ -14,10 +14,12 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
         "aide": "agentbench_agents.agents.aide:aide",
         "baseline": "agentbench_agents.agents.baseline:Baseline",
+        "black_box": "agentbench_agents.agents.black_box:BlackBoxAgent",
         "idea": "agentbench_agents.agents.idea:IdeaAgent",
         "mlab": "agentbench_agents.agents.mlab:MLABAgent",
         "mle": "agentbench_agents.agents.mle:MLEAgent",
         "one_shot": "agentbench_agents.agents.one_shot:OneShot",
+        "random": "agentbench_agents.agents.random:RandomAgent",
         "react": "agentbench_agents.agents.react:React",
         "tree": "agentbench_agents.agents.tree:TreeAgent",
     }
@@ -34,13 +36,34 @@ def find_agent(name: str, params: Mapping[str, Any] | None = None) -> Agent:
     """Make an agent from its name, or from `module:attribute`.
 
     Args:
-        name: A name in `agent_classes()`, or `module:attribute` of a class or function that
-            returns an agent.
+        name: As `load_agent` takes it.
         params: Keyword arguments of the agent.
 
     Raises:
         UnknownAgentError: There is no such agent.
         AgentParameterError: The agent does not take these parameters.
+    """
+    make = load_agent(name)
+    try:
+        agent = make(**dict(params or {}))
+    except (TypeError, ValueError) as error:
+        raise AgentParameterError(f"agent {name!r}: {error}") from error
+    if not isinstance(agent, Agent):
+        raise UnknownAgentError(
+            f"{name} made a {type(agent).__name__}, which has no run(env, model)"
+        )
+    return agent
+
+
+def load_agent(name: str) -> Callable[..., object]:
+    """Return what makes an agent.
+
+    Args:
+        name: A name in `agent_classes()`, or `module:attribute` of a class or function that
+            returns an agent.
+
+    Raises:
+        UnknownAgentError: There is no such agent.
     """
     known = agent_classes()
     target = known.get(name, name)
@@ -50,15 +73,6 @@ def find_agent(name: str, params: Mapping[str, Any] | None = None) -> Agent:
         raise UnknownAgentError(f"unknown agent {name!r}; {hint}")
     module, _, attribute = target.partition(":")
     try:
-        make = getattr(importlib.import_module(module), attribute)
+        return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise UnknownAgentError(f"cannot load agent {name!r} from {target}: {error}") from error
-    try:
-        agent = make(**dict(params or {}))
-    except (TypeError, ValueError) as error:
-        raise AgentParameterError(f"agent {name!r}: {error}") from error
-    if not isinstance(agent, Agent):
-        raise UnknownAgentError(
-            f"{target} made a {type(agent).__name__}, which has no run(env, model)"
-        )
-    return agent

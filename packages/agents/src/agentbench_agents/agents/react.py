@@ -2,8 +2,7 @@
 
 It acts by native tool calls, one tool for each action of the environment, or, for models and
 servers without them, by fenced blocks: a block of Python is run, a block of JSON is any action. The
-history is linear; when it takes most of the model's window, old outputs are dropped and then
-summarised (`models.context.fit`), which begins a new branch in the trajectory.
+history is linear, and whole: a run keeps what is sent within the model's window (`WindowedModel`).
 """
 
 import json
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from agentbench_agents.actions import ActionError, build_action, signature, tool_manifest
 from agentbench_agents.models import Sampling
-from agentbench_agents.models.context import fit
 from agentbench_agents.search.operators import fill
 
 if TYPE_CHECKING:
@@ -34,22 +32,20 @@ class React:
     Attributes:
         tools: Native tool calls; without them the model writes fenced blocks.
         repairs: Answers in a row without an action after which the run ends.
-        window: The model's window in tokens, within which the conversation is kept.
         temperature: Sampling temperature, or that of the server.
         max_tokens: Longest answer, in tokens.
     """
 
     tools: bool = True
     repairs: int = 3
-    window: int = 128_000
     temperature: float | None = 0.0
     max_tokens: int = 8192
 
     def __post_init__(self) -> None:
-        if self.repairs < 0 or self.window <= self.max_tokens:
+        if self.repairs < 0 or self.max_tokens < 1:
             raise ValueError(
-                f"repairs must be >= 0 and window more than max_tokens, not {self.repairs} and "
-                f"{self.window}"
+                f"repairs must be >= 0 and max_tokens >= 1, not {self.repairs} and "
+                f"{self.max_tokens}"
             )
 
     def run(self, env: "TaskEnv", model: "Model") -> None:
@@ -62,10 +58,6 @@ class React:
         tools: tuple[ToolSchema, ...] = tuple(tool_manifest(env.actions)) if self.tools else ()  # pyright: ignore[reportArgumentType,reportAssignmentType]
         idle = 0
         while not env.over and idle <= self.repairs:
-            fitted = fit(
-                messages, model=model, window=self.window, tools=tools, reserve=self.max_tokens
-            )
-            messages = list(fitted.messages)
             completion = model.complete(messages, tools=tools, sampling=sampling)
             messages.append(completion.as_message())
             told = list(self._act(completion, env))

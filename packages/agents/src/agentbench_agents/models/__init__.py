@@ -25,6 +25,7 @@ from agentbench_agents.models.model import (
 from agentbench_agents.models.registry import model_schemes, open_model
 from agentbench_agents.models.retry import Retry
 from agentbench_agents.models.secrets import redact
+from agentbench_agents.models.window import WindowedModel
 
 __all__ = [
     "Completion",
@@ -46,6 +47,7 @@ __all__ = [
     "ToolCallDict",
     "ToolSchema",
     "Usage",
+    "WindowedModel",
     "model_schemes",
     "open_model",
     "redact",

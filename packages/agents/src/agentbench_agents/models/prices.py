@@ -1,4 +1,4 @@
-"""List prices from the table inside genai-prices: offline, and unknown is ``None``."""
+"""Prices and windows from the table inside genai-prices: offline, and unknown is ``None``."""
 
 from dataclasses import replace
 
@@ -33,3 +33,21 @@ def with_cost(usage: Usage, *, model: str, url: str) -> Usage:
     except (LookupError, ValueError):
         return usage
     return replace(usage, cost_usd=float(cost))
+
+
+def known_window(*, model: str, url: str) -> int | None:
+    """Tokens that a provider's model can read and write, where the table knows.
+
+    Args:
+        model: The model's name at the provider.
+        url: The provider's base URL.
+    """
+    try:
+        from genai_prices.data_snapshot import get_snapshot
+    except ImportError:
+        return None
+    try:
+        _, found = get_snapshot().find_provider_model(model, None, None, url)
+    except LookupError:
+        return None
+    return found.context_window

@@ -15,7 +15,7 @@ from agentbench_agents.models.http import (
     encodable,
 )
 from agentbench_agents.models.model import Completion, Message, Sampling, ToolSchema
-from agentbench_agents.models.prices import with_cost
+from agentbench_agents.models.prices import known_window, with_cost
 from agentbench_agents.models.retry import Retry
 from agentbench_agents.models.tokens import estimate_tokens
 
@@ -49,6 +49,11 @@ class RemoteModel(ABC):
     def base_url(self) -> str:
         """Where requests go, without credentials."""
         return self._endpoint.shown()
+
+    @property
+    def window(self) -> int | None:
+        """Tokens that a prompt and its answer may have together, where the price table knows."""
+        return known_window(model=self._endpoint.model, url=self._endpoint.url)
 
     def complete(
         self,

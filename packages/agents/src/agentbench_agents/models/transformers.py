@@ -95,6 +95,11 @@ class TransformersModel:
         """``transformers:`` and the path."""
         return f"transformers:{self._path}"
 
+    @property
+    def window(self) -> int | None:
+        """Tokens that a prompt and its answer may have together, where the configuration says."""
+        return self._window
+
     def complete(
         self,
         messages: Sequence[Message],

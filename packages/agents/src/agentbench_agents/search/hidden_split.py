@@ -110,7 +110,7 @@ class Rehearse(Action):
             UndefinedMetricError,
             score_submission,
         )
-        from agentbench_tasks.grade import submission_spec
+        from agentbench_tasks.grading import submission_spec
 
         split = make_split(episode.prepared, self.split)
         left = episode.spend.remaining_s()

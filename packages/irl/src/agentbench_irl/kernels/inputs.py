@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from agentbench_irl.kernels.backend import BackendName
-from agentbench_irl.losses import SoftRows, rows_from_values
+from agentbench_irl.losses import SoftRows, check, rows_from_values
 from agentbench_irl.transitions import next_scored
 
 _LOGITS_MIB = {"cpu": 32.0}
@@ -49,15 +49,23 @@ class Inputs:
         weight: Tensor,
         targets: Tensor,
         *,
-        successor: Tensor | None,
-        terminal_value: float | Tensor,
+        successor: Tensor | None = None,
+        terminal_value: float | Tensor = 0.0,
         bias: Tensor | None,
         logit_scale: float,
         softcap: float | None,
         logits_mib: float | None,
         backend: BackendName,
+        td_weight: float = 0.0,
+        discount: float = 1.0,
+        temperature: float,
     ) -> "Inputs":
-        """Return the inputs, cast as autocast asks for."""
+        """Return the inputs, cast as autocast asks for.
+
+        Raises:
+            ValueError: Shapes or types do not agree, or a parameter is out of range.
+        """
+        check(hidden, targets, discount=discount, temperature=temperature, td_weight=td_weight)
         _check_head(hidden, weight, bias, softcap=softcap, logits_mib=logits_mib, backend=backend)
         device = hidden.device
         dtype = hidden.dtype

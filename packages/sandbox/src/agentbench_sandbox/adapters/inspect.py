@@ -1,7 +1,8 @@
 """Sandboxes for inspect_ai: `sandbox="agentbench"`, or `("agentbench", "options.yaml")`.
 
 inspect_ai finds this module by its entry point. The options are a mapping of `open_sandbox`'s
-`backend`, `image`, `env`, `workdir` and `unsafe`, and `limits`, a mapping of `Limits`' fields.
+`backend`, `image`, `env`, `workdir`, `unsafe` and `root` (`exec(user="root")` works), and `limits`,
+a mapping of `Limits`' fields.
 """
 
 import threading
@@ -24,9 +25,10 @@ from inspect_ai.util import SandboxUnavailableError as InspectUnavailableError
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import override
 
-from agentbench_sandbox.errors import SandboxClosedError, TransferLimitError
-from agentbench_sandbox.sandbox import ExecResult as OurResult
-from agentbench_sandbox.sandbox import Limits, Sandbox, open_sandbox
+from agentbench_sandbox.errors import CapabilityError, SandboxClosedError, TransferLimitError
+from agentbench_sandbox.request import Limits
+from agentbench_sandbox.result import ExecResult as OurResult
+from agentbench_sandbox.sandbox import Sandbox, open_sandbox
 
 LONGEST_S = 24 * 3600.0
 MIB = 1 << 20
@@ -43,6 +45,7 @@ class Options(BaseModel):
     env: dict[str, str] = {}
     workdir: str = "/workspace"
     unsafe: bool = False
+    root: bool = False
     limits: dict[str, Any] = {}
 
 
@@ -83,6 +86,7 @@ class AgentbenchSandboxEnvironment(SandboxEnvironment):
             env=options.env,
             workdir=options.workdir,
             unsafe=options.unsafe,
+            root=options.root,
         )
         return {"default": cls(await anyio.to_thread.run_sync(opening))}
 
@@ -112,10 +116,6 @@ class AgentbenchSandboxEnvironment(SandboxEnvironment):
         timeout_retry: bool = True,
         concurrency: bool = True,
     ) -> ExecResult[str]:
-        if user is not None:
-            raise SandboxUserUnsupportedError(
-                f"an agentbench sandbox has one unprivileged user and cannot run as {user!r}"
-            )
         cancel = threading.Event()
         stdin = input.encode() if isinstance(input, str) else input or b""
 
@@ -126,6 +126,7 @@ class AgentbenchSandboxEnvironment(SandboxEnvironment):
                 stdin=stdin,
                 env=env,
                 cwd=self._inside(cwd) if cwd else None,
+                user=user,
                 cancel=cancel,
             )
 
@@ -134,6 +135,8 @@ class AgentbenchSandboxEnvironment(SandboxEnvironment):
         except anyio.get_cancelled_exc_class():
             cancel.set()
             raise
+        except CapabilityError as error:
+            raise SandboxUserUnsupportedError(str(error)) from error
         if result.timed_out:
             raise TimeoutError(f"{cmd[0]} timed out after {timeout} s")
         if result.exit_code == 126 and "ermission denied" in result.stderr:

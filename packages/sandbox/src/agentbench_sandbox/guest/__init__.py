@@ -1,4 +1,4 @@
-"""The program that runs inside a sandbox: standard-library Python 3.8+, sent over the stream.
+"""The program that runs inside a sandbox: standard-library Python 3.9+, sent over the stream.
 
 The modules here import nothing but the standard library and one another. `program` joins them, in
 the order of `MODULES`, into the one source text that becomes PID 1.
@@ -8,8 +8,22 @@ import ast
 import marshal
 from functools import cache
 from importlib.resources import files
+from importlib.util import MAGIC_NUMBER
 
-MODULES = ("wire", "confine", "processes", "transfer", "command", "cells", "leader", "supervisor")
+MODULES = (
+    "wire",
+    "confine",
+    "processes",
+    "transfer",
+    "capture",
+    "deputy",
+    "command",
+    "cells",
+    "leader",
+    "tunnels",
+    "watchdog",
+    "supervisor",
+)
 BOOT = """\
 import os
 def take(n):
@@ -20,11 +34,14 @@ def take(n):
             os._exit(0)
         b += c
     return b
-size, kind = int.from_bytes(take(4), "big"), take(1)
-text = take(size)
-if kind == b"m":
+magic, code, text = (take(int.from_bytes(take(4), "big")) for _ in range(3))
+try:
+    from _frozen_importlib_external import MAGIC_NUMBER
+except ImportError:
+    MAGIC_NUMBER = None
+if magic == MAGIC_NUMBER:
     import marshal
-    text = marshal.loads(text)
+    text = marshal.loads(code)
 else:
     text = compile(text, "supervisor", "exec")
 exec(text, {"__name__": "agentbench_supervisor"})
@@ -51,17 +68,16 @@ def source() -> str:
 
 
 @cache
-def program(*, same_interpreter: bool) -> bytes:
-    """Return the bytes `BOOT` expects: a length, a kind, and source text or marshalled code.
+def program() -> bytes:
+    """Return the bytes `BOOT` expects: a magic number, code, source text; each after its length.
 
-    Marshalled code starts about 15 ms sooner but only the interpreter that wrote it can read it.
+    Marshalled code starts about 20 ms sooner, but only an interpreter of the same magic number, of
+    the same minor version that is, can read it. The others compile the text.
     """
     text = source()
-    if not same_interpreter:
-        body = text.encode()
-        return len(body).to_bytes(4, "big") + b"s" + body
-    body = marshal.dumps(compile(text, "supervisor", "exec"))
-    return len(body).to_bytes(4, "big") + b"m" + body
+    code = marshal.dumps(compile(text, "supervisor", "exec"))
+    parts = (MAGIC_NUMBER, code, text.encode())
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
 @cache

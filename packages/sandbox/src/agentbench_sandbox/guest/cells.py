@@ -8,11 +8,12 @@ import signal
 import socket
 import time
 
-from agentbench_sandbox.guest.command import Capture, fork_patiently, widen
+from agentbench_sandbox.guest.capture import Capture, widen
 from agentbench_sandbox.guest.confine import execute
 from agentbench_sandbox.guest.processes import (
     Children,
     descendants,
+    fork_patiently,
     kill_tree,
     memory_kib,
     send_signal,

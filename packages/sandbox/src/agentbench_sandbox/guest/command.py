@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import collections
-import errno
 import os
 import select
 import signal
 import time
 
-from agentbench_sandbox.guest.confine import execute
+from agentbench_sandbox.guest.capture import Capture, widen
+from agentbench_sandbox.guest.deputy import CROWDED, NOBODY, RESIGNED, Deputy, appoint
 from agentbench_sandbox.guest.processes import (
+    Children,
     descendants,
+    direct_children,
     kill_tree,
     send_signal,
 )
+from agentbench_sandbox.guest.watchdog import PIDS_NEAR
 from agentbench_sandbox.guest.wire import CHUNK, WINDOW
 
 TYPE_CHECKING = False  # typing costs more to import than a command to run
@@ -26,75 +29,35 @@ QUIET_S = 0.05
 """A command whose leader is gone has said everything once its pipes are silent this long."""
 MAX_QUIET_S = 0.25
 """What it left running may keep talking; the result does not wait longer than this."""
-
-
-class Capture:
-    """Keep the first and the last half of `limit` bytes of a stream, and count all of it."""
-
-    def __init__(self, limit: int) -> None:
-        self.total = 0
-        self._head = bytearray()
-        self._room = limit - limit // 2
-        self._tail_limit = limit // 2
-        self._tail: collections.deque[bytes] = collections.deque()
-        self._tail_size = 0
-
-    def add(self, data: bytes) -> None:
-        """Take the next bytes of the stream."""
-        self.total += len(data)
-        if self._room:
-            self._head += data[: self._room]
-            taken = min(len(data), self._room)
-            self._room -= taken
-            data = data[taken:]
-        if data:
-            self._tail.append(data)
-            self._tail_size += len(data)
-            while self._tail and self._tail_size - len(self._tail[0]) >= self._tail_limit:
-                self._tail_size -= len(self._tail.popleft())
-
-    def parts(self) -> tuple[bytes, bytes]:
-        """Return (head, tail): what was kept of the start and of the end."""
-        tail = b"".join(self._tail)
-        return bytes(self._head), tail[max(0, len(tail) - self._tail_limit) :]
-
-
-def widen(fd: int) -> None:
-    """Ask for a 1 MiB pipe: fewer wake-ups when a program floods it."""
-    try:
-        import fcntl
-
-        fcntl.fcntl(fd, 1031, 1 << 20)  # F_SETPIPE_SZ
-    except OSError:
-        pass
-
-
-def fork_patiently(patience_s: float = 1.0) -> int | None:
-    """Fork; wait a little when the process limit is hit. Returns None when it stays hit."""
-    deadline = time.monotonic() + patience_s
-    while True:
-        try:
-            return os.fork()
-        except OSError as error:
-            if error.errno != errno.EAGAIN:
-                raise
-            if time.monotonic() >= deadline:
-                return None
-            time.sleep(0.01)
+BACKGROUND_TICK_S = 0.25
+"""How often what was left running is checked for having filled the process limit."""
+ATTEMPTS = 3
+"""How many deputies may resign before a command is given up."""
+READS = 4
+"""Reads of a stream per wait: a flood needs fewer waits."""
+SMALL_PIPE = 64 << 10
+LOST = signal.SIGKILL
 
 
 class Command:
     """One command under way. `run` returns the header and body of its last frame."""
 
-    def __init__(self, link: Link, request: Header, body: bytes, setting: Setting) -> None:
+    def __init__(
+        self, link: Link, request: Header, body: bytes, setting: Setting, deputy: Deputy | None
+    ) -> None:
         self.link = link
         self.request = request
         self.setting = setting
-        self.children = setting.children()
+        self.deputy = deputy
+        self.attempts = 0
+        self.children = Children()
+        self.pid: int | None = None
+        self.status: int | None = None
         self.streaming = bool(request.get("stream"))
         self.credit = WINDOW
         self.captures = {1: Capture(request["output"]), 2: Capture(request["output"])}
         self.pipes: dict[int, int] = {}
+        self.far: list[int] = []
         self.stdin: int | None = None
         self.unwritten = collections.deque([body] if body else [])
         self.unwritten_closes = not request.get("more")
@@ -102,37 +65,104 @@ class Command:
         self.crowded = False
         self.limit: str | None = None
 
-    def start(self) -> int | None:
-        """Fork and exec the program; return its process id or None when the limit forbids it."""
-        near: list[int] = []
+    # -- the program ----------------------------------------------------------------------------
+
+    def plumb(self) -> None:
+        """Make the program's streams."""
         if self.unwritten or not self.unwritten_closes:
             child_in, self.stdin = os.pipe()
             os.set_blocking(self.stdin, False)
         else:
             child_in = os.open("/dev/null", os.O_RDONLY)
-        near.append(child_in)
+        self.far.append(child_in)
         for number in (1, 2):
             mine, theirs = os.pipe()
             os.set_blocking(mine, False)
-            widen(mine)
             self.pipes[mine] = number
-            near.append(theirs)
-        pid = fork_patiently()
-        if pid == 0:
-            try:
-                os.setsid()
-                for number, fd in enumerate(near):
-                    os.dup2(fd, number)
-                self.setting.confinement.enter()
-                env = {**self.setting.env, **self.request.get("env", {})}
-                execute(self.request["argv"], env, self.request.get("cwd") or self.setting.workdir)
-            except BaseException as error:  # noqa: BLE001 - the child must not return into the loop
-                os.write(2, f"agentbench-sandbox: cannot start: {error}\n".encode())
-            finally:
-                os._exit(126)
-        for fd in near:
+            self.far.append(theirs)
+
+    def unplumb(self) -> None:
+        """Close the program's ends of its streams: it has them, or never will."""
+        for fd in self.far:
             os.close(fd)
-        return pid
+        self.far.clear()
+
+    def delegate(self) -> None:
+        """Hand the program to a deputy, to another one when the first is gone or resigns."""
+        names = ("op", "argv", "env", "cwd")
+        order = {name: self.request[name] for name in names if name in self.request}
+        while self.attempts < ATTEMPTS:
+            self.attempts += 1
+            if self.deputy is None:
+                self.deputy = appoint(self.link, self.setting, self.request.get("user"))
+                if self.deputy is None:
+                    self.refuse("the process limit is reached", limit="pids")
+                    return
+                self.children.exempt = self.deputy.pid
+            if self.deputy.hand_over(order, fds=self.far):
+                return
+            self.lose_deputy()
+        self.status = LOST
+        self.unplumb()
+
+    def refuse(self, reason: str, limit: str | None = None) -> None:
+        """Note that the program cannot be started."""
+        self.limit = limit
+        self.captures[2].add(f"agentbench-sandbox: cannot start: {reason}\n".encode())
+        self.status = 126 << 8
+        self.unplumb()
+
+    def lose_deputy(self) -> None:
+        """Forget a deputy that is gone; the program, if it has one, is our child now."""
+        if self.deputy is not None:
+            self.deputy.dismiss()
+            self.deputy = None
+
+    def hear_deputy(self) -> None:
+        """Take what the deputy says: it has started the program, or the program has ended."""
+        assert self.deputy is not None  # noqa: S101 - for the type checker
+        reply = self.deputy.reply()
+        if reply is None:
+            self.unplumb()
+            self.lose_deputy()
+            if self.pid is None:  # killed by the program before it could name it: our oldest child
+                self.children.reap()
+                pids = {*self.children.status, *direct_children(os.getpid())}
+                self.pid = min(pids, default=None)
+            return
+        pid, status, cpu_s, peak_kib = reply
+        if pid == RESIGNED:
+            self.lose_deputy()
+            self.delegate()
+        elif pid == CROWDED:
+            self.refuse("the process limit is reached", limit="pids")
+        elif pid == NOBODY:
+            self.refuse(f"no user {self.request['user']} that a command may run as")
+        elif pid == 0 or self.pid is not None:
+            self.unplumb()
+            self.status = status
+            self.children.note(pid, status, cpu_s, peak_kib)
+        else:
+            self.pid = pid
+            self.unplumb()
+
+    def ended(self) -> bool:
+        """Whether the program is gone."""
+        if self.status is None and self.deputy is None:
+            left = self.children.reap()
+            if self.pid in self.children.status:
+                self.status = self.children.status[self.pid]
+            elif not left or self.pid is None or not os.path.exists(f"/proc/{self.pid}"):
+                self.status = LOST
+        return self.status is not None
+
+    def others(self) -> bool:
+        """Whether anything but the deputy is left; reaps what is not."""
+        if not self.children.reap():
+            return False
+        return any(pid != self.children.exempt for pid in direct_children(os.getpid()))
+
+    # -- its streams ----------------------------------------------------------------------------
 
     def close_stdin(self) -> None:
         """Close the program's standard input and forget what was not written."""
@@ -165,22 +195,25 @@ class Command:
             self.link.send({"id": self.request["id"], "op": "ack", "n": written})
 
     def read_pipe(self, fd: int) -> None:
-        """Read once from a stream of the program."""
-        try:
-            data = os.read(fd, CHUNK)
-        except BlockingIOError:
-            return
-        if not data:
-            del self.pipes[fd]
-            os.close(fd)
-            return
+        """Read from a stream of the program: once when streaming, else a few times."""
         number = self.pipes[fd]
-        if self.streaming:
-            self.captures[number].total += len(data)
-            self.credit -= len(data)
-            self.link.send({"id": self.request["id"], "op": "out", "fd": number}, data)
-        else:
-            self.captures[number].add(data)
+        for _ in range(1 if self.streaming else READS):
+            try:
+                data = os.read(fd, CHUNK)
+            except BlockingIOError:
+                return
+            if not data:
+                del self.pipes[fd]
+                os.close(fd)
+                return
+            if len(data) == SMALL_PIPE:
+                widen(fd)
+            if self.streaming:
+                self.captures[number].total += len(data)
+                self.credit -= len(data)
+                self.link.send({"id": self.request["id"], "op": "out", "fd": number}, data)
+            else:
+                self.captures[number].add(data)
 
     def listen(self) -> None:
         """Take what the host or the supervisor says about this command."""
@@ -211,36 +244,49 @@ class Command:
                 poller.register(fd, select.POLLIN)
         if self.stdin is not None and self.unwritten:
             poller.register(self.stdin, select.POLLOUT)
+        if self.deputy is not None:
+            poller.register(self.deputy.fd, select.POLLIN)
         events = poller.poll(None if timeout_s is None else max(0, timeout_s) * 1000 + 0.5)
         busy = False
         for fd, _ in events:
-            if fd == self.link.fd:
-                self.listen()
-            elif fd == self.setting.wakeup:
-                os.read(fd, 4096)
-            elif fd == self.stdin:
-                self.write_stdin()
-            elif fd in self.pipes:
-                self.read_pipe(fd)
-                busy = True
+            busy = self.attend(fd) or busy
         if self.stdin is not None and not self.unwritten and self.unwritten_closes:
             self.close_stdin()
         return busy
+
+    def attend(self, fd: int) -> bool:
+        """Deal with a descriptor that is ready; return whether the program said something."""
+        if fd in self.pipes:
+            self.read_pipe(fd)
+            return True
+        if fd == self.link.fd:
+            self.listen()
+        elif fd == self.stdin:
+            self.write_stdin()
+        elif fd == self.setting.wakeup:
+            os.read(fd, 4096)
+            self.children.reap()
+            if self.deputy is not None:
+                self.deputy.wake()
+        elif self.deputy is not None and fd == self.deputy.fd:
+            self.hear_deputy()
+        return False
 
     def drain(self) -> None:
         """Read what is already in the pipes, without waiting for more."""
         while self.pipes and self.wait(0):
             pass
 
-    def follow(self, pid: int, deadline: float) -> bool:
+    # -- its course -----------------------------------------------------------------------------
+
+    def follow(self, deadline: float) -> bool:
         """Wait until the program is gone and silent; return False when it must be ended."""
         gone_at = quiet_at = 0.0
         while True:
-            left = self.children.reap()
             now = time.monotonic()
             if self.cancelled or self.limit:
                 return False
-            if pid not in self.children.status:
+            if not self.ended():
                 if now >= deadline:
                     self.timed_out = True
                     return False
@@ -253,7 +299,7 @@ class Command:
                 quiet_at = now + QUIET_S
             if not self.pipes or (quiet_at and now >= quiet_at):
                 return True
-            if left and now >= gone_at + MAX_QUIET_S and quiet_at:
+            if quiet_at and now >= gone_at + MAX_QUIET_S and self.others():
                 return True  # what it left in the background goes on and on
             if self.wait(QUIET_S):
                 quiet_at = 0.0
@@ -263,47 +309,61 @@ class Command:
         me = os.getpid()
         if not self.limit:
             for victim in descendants(me):
-                send_signal(victim, signal.SIGTERM)
-                send_signal(victim, signal.SIGCONT)
+                if victim != self.children.exempt:
+                    send_signal(victim, signal.SIGTERM)
+                    send_signal(victim, signal.SIGCONT)
             deadline = time.monotonic() + self.setting.grace_s
-            while self.children.reap() and time.monotonic() < deadline:
-                self.wait(min(0.05, deadline - time.monotonic()))
+            while not self.ended() or self.others():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                self.wait(min(0.05, left))
         kill_tree(me, self.children)
         self.drain()
+        while self.deputy is not None:
+            self.hear_deputy()  # what it said before it died, and that it did
 
     def run(self) -> tuple[Header, bytes]:
         """Run the command to its end; return (header, body) of the frame that reports it."""
         started = time.monotonic()
         setting = self.setting
         oom_before, refused_before = setting.oom_kills(), setting.pids_refused()
-        pid = self.start()
-        if pid is None:
-            self.limit = "pids"
-            self.captures[2].add(
-                b"agentbench-sandbox: cannot start: the process limit is reached\n"
-            )
-        elif not self.follow(pid, started + self.request["timeout"]):
+        if self.deputy is not None:
+            self.children.exempt = self.deputy.pid
+        self.plumb()
+        self.delegate()
+        if not self.follow(started + self.request["timeout"]):
             self.end()
         if setting.oom_kills() > oom_before:
             self.limit = "memory"
         elif self.crowded or setting.pids_refused() > refused_before:
             self.limit = self.limit or "pids"
-        return self.report(pid, time.monotonic() - started)
+        return self.report(time.monotonic() - started)
 
-    def report(self, pid: int | None, wall_s: float) -> tuple[Header, bytes]:
+    def background(self) -> int:
+        """Return how many processes the command has left running; a bomb is not left running."""
+        if not self.others():
+            return 0
+        me = os.getpid()
+        count = sum(pid != self.children.exempt for pid in descendants(me))
+        if count > self.setting.pids_limit - PIDS_NEAR:
+            self.limit = self.limit or "pids"
+            kill_tree(me, self.children)
+            self.lose_deputy()
+            return 0
+        return count
+
+    def report(self, wall_s: float) -> tuple[Header, bytes]:
         """Describe what happened."""
         self.close_stdin()
-        status = None if pid is None else self.children.status.pop(pid, None)
-        if status is None:
-            code, number = (126, None) if pid is None else (-signal.SIGKILL, int(signal.SIGKILL))
-        elif os.WIFSIGNALED(status):
+        background = self.background()
+        self.ended()
+        status = LOST if self.status is None else self.status
+        if os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
             code = -number
         else:
             code, number = os.WEXITSTATUS(status), None
-        background = len(descendants(os.getpid())) if self.children.reap() else 0
-        if background > self.setting.pids_limit - 8:
-            self.limit = self.limit or "pids"
         parts: list[bytes] = []
         sizes: list[int] = []
         for stream in (1, 2):
@@ -327,12 +387,18 @@ class Command:
         return header, b"".join(parts)
 
     def keep_background(self) -> None:
-        """Stay with what the command left running: swallow its output, reap it, end with it."""
+        """Stay with what the command left running: swallow its output, reap it, end with it.
+
+        When it multiplies up to the process limit, where no other command could start any more, it
+        is ended.
+        """
+        me = os.getpid()
+        self.lose_deputy()
         while self.children.reap():
+            self.children.status.clear()
             self.streaming = False
             self.captures = {1: Capture(0), 2: Capture(0)}
-            self.wait(None)
-            if self.cancelled or self.limit:
-                kill_tree(os.getpid(), self.children)
-        for fd in self.pipes:
-            os.close(fd)
+            self.wait(BACKGROUND_TICK_S)
+            crowd = len(descendants(me)) > self.setting.pids_limit - PIDS_NEAR
+            if self.cancelled or self.limit or self.crowded or crowd:
+                kill_tree(me, self.children)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ctypes
+import errno
 import gc
 import os
 import resource
@@ -13,6 +14,7 @@ import sys
 
 TYPE_CHECKING = False  # typing costs more to import than a command to run
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
     from agentbench_sandbox.guest.wire import Header
@@ -107,6 +109,7 @@ class Confinement:
 
     def __init__(self, config: Header) -> None:
         self.uid = config.get("uid")
+        self.root = bool(config.get("root"))
         self.rlimits = [
             (getattr(resource, name), n) for name, n in config.get("rlimits", {}).items()
         ]
@@ -127,10 +130,29 @@ class Confinement:
             with open(group, "w") as file:
                 file.write("0")
 
-    def enter(self) -> None:
+    def become(self, user: str | None) -> dict[str, str]:
+        """Take on the agent's identity, or a user's; return the variables that say who it is.
+
+        Raises `KeyError` for a user that does not exist or may not be taken on.
+        """
+        if user is None:
+            if self.uid is not None:
+                os.setgroups([])
+                os.setresgid(self.uid, self.uid, self.uid)
+                os.setresuid(self.uid, self.uid, self.uid)
+            return {}
+        import pwd
+
+        entry = pwd.getpwnam(user)
+        if entry.pw_uid == 0 and not self.root:
+            raise KeyError(user)
+        os.initgroups(user, entry.pw_gid)
+        os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
+        os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
+        return {"HOME": entry.pw_dir, "USER": user, "LOGNAME": user}
+
+    def enter(self, user: str | None = None) -> dict[str, str]:
         """Become the agent. Called once, in the child; what fails here must end the child."""
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         try:
             score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
             os.write(score, b"800")
@@ -139,10 +161,7 @@ class Confinement:
             pass  # rootless: the supervisor is outside the limit anyway
         for limit, value in self.rlimits:
             lower(limit, value)
-        if self.uid is not None:
-            os.setgroups([])
-            os.setresgid(self.uid, self.uid, self.uid)
-            os.setresuid(self.uid, self.uid, self.uid)
+        variables = self.become(user)
         if self.drop:
             drop_capabilities()
         prctl(PR_SET_NO_NEW_PRIVS, 1)
@@ -151,38 +170,63 @@ class Confinement:
         if self.seccomp is not None:
             load_seccomp(self.seccomp)
         os.umask(0o022)
+        return variables
 
 
-def say_and_exit(message: str, code: int) -> NoReturn:
-    """End a child that could not start its program, with the reason on its standard error."""
+class CannotStart(Exception):  # noqa: N818 - a word for the host, not a failure of this program
+    """A program that cannot be started; `code` is the exit code a shell would give: 127 or 126."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def enter_directory(path: str) -> None:
+    """Change the working directory; raise `CannotStart` when that is not possible."""
     try:
-        os.write(2, message.encode("utf-8", "replace") + b"\n")
-    finally:
-        os._exit(code)
+        os.chdir(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CannotStart(f"cannot enter {path}: {reason}", 126) from None
 
 
-def execute(argv: list[str], env: dict[str, str], cwd: str) -> NoReturn:
-    """Replace this process by a program found on PATH; exit 127 or 126 as a shell would."""
-    try:
-        os.chdir(cwd)
-    except OSError as error:
-        say_and_exit(f"agentbench-sandbox: cannot enter {cwd}: {error.strerror}", 126)
-    name = argv[0]
+def try_places(name: str, env: dict[str, str], start: Callable[[str], int]) -> int:
+    """Return `start(place)` of the first place on PATH where it works; raise `CannotStart`.
+
+    Places where there is nothing to execute are left out, so that `start` is not tried in vain.
+    """
     places = [name]
     if "/" not in name:
         places = [os.path.join(p or ".", name) for p in env.get("PATH", os.defpath).split(":")]
     reason, code = "command not found", 127
     for place in places:
-        try:
-            os.execve(place, argv, env)  # noqa: S606 - no shell is the point
-        except FileNotFoundError as error:
+        if not os.access(place, os.X_OK):
             if os.path.lexists(place):
-                reason, code = error.strerror, 126
-        except OSError as error:
-            reason, code = error.strerror, 126
-            if os.path.isdir(place):
-                reason = "Is a directory"
-    say_and_exit(f"agentbench-sandbox: {name}: {reason}", code)
+                missing = not os.path.exists(place)
+                reason, code = os.strerror(errno.ENOENT if missing else errno.EACCES), 126
+        elif os.path.isdir(place):
+            reason, code = os.strerror(errno.EISDIR), 126
+        else:
+            try:
+                return start(place)
+            except BlockingIOError:
+                raise  # the process limit: no other place helps
+            except OSError as error:
+                reason, code = str(error.strerror), 126
+    raise CannotStart(f"{name}: {reason}", code)
+
+
+def execute(argv: list[str], env: dict[str, str], cwd: str) -> NoReturn:
+    """Replace this forked child by a program; exit with the reason on its standard error."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        enter_directory(cwd)
+        try_places(argv[0], env, lambda place: os.execve(place, argv, env))  # noqa: S606 - no shell is the point
+    except CannotStart as error:
+        os.write(2, f"agentbench-sandbox: {error}\n".encode("utf-8", "replace"))
+        os._exit(error.code)
+    os._exit(126)
 
 
 def stay_private() -> None:

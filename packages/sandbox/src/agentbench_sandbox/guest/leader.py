@@ -10,10 +10,10 @@ import os
 import signal
 
 from agentbench_sandbox.guest.cells import Session
-from agentbench_sandbox.guest.command import Command, fork_patiently
+from agentbench_sandbox.guest.command import ATTEMPTS, Command
 from agentbench_sandbox.guest.confine import PR_SET_CHILD_SUBREAPER, prctl
-from agentbench_sandbox.guest.processes import Children, kill_tree, read_counter
-from agentbench_sandbox.guest.transfer import Transfer
+from agentbench_sandbox.guest.deputy import Deputy, appoint
+from agentbench_sandbox.guest.processes import Children, Counter, kill_tree
 from agentbench_sandbox.guest.wire import CHUNK, Link, WireError
 
 TYPE_CHECKING = False  # typing costs more to import than a command to run
@@ -36,51 +36,20 @@ class Setting:
         self.python = config["python"]
         self.cell_program = config["cell_program"]
         self.confinement = confinement
-        self.pids_limit = config["watch"].get("pids", float("inf"))
         self.wakeup = -1
-        self.oom_counters = [path for path in config["oom_counters"] if os.path.exists(path)]
-        self.pids_counters = [path for path in config["pids_counters"] if os.path.exists(path)]
+        self.oom_counter = Counter(config["oom_counters"], b"oom_kill")
+        self.pids_counter = Counter(config["pids_counters"], b"max")
+        self.pids_limit = min(
+            config["watch"].get("pids", float("inf")), self.pids_counter.beside("pids.max")
+        )
 
     def oom_kills(self) -> int:
         """Return how many processes the kernel has killed for memory."""
-        return read_counter(self.oom_counters, "oom_kill")
+        return self.oom_counter.read()
 
     def pids_refused(self) -> int:
         """Return how many forks the kernel has refused."""
-        return read_counter(self.pids_counters, "max")
-
-    children = Children
-
-
-def do_transfer(link: Link, request: Header, body: bytes, setting: Setting) -> Header | None:
-    """Let a child that has become the agent do the transfer; return the last frame's header."""
-    pid = fork_patiently()
-    if pid is None:
-        return {
-            "id": request["id"],
-            "op": "end",
-            "error": "os",
-            "errno": 11,
-            "message": "process limit reached",
-        }
-    if pid == 0:
-        code = 1
-        try:
-            setting.confinement.enter()
-            link.send(Transfer(link, request, body, setting).run())
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(pid, 0)
-    if status:
-        return {
-            "id": request["id"],
-            "op": "end",
-            "error": "os",
-            "errno": 5,
-            "message": "the transfer was ended",
-        }
-    return None
+        return self.pids_counter.read()
 
 
 def lead(fd: int, setting: Setting) -> None:
@@ -92,34 +61,82 @@ def lead(fd: int, setting: Setting) -> None:
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, wake_up)
     link = Link(fd)
+    deputy: Deputy | None = None
     try:
         while True:
+            deputy = deputy or appoint(link, setting)
             request, body = link.receive()
             op = request["op"]
             if op == "exec":
-                command = Command(link, request, body, setting)
-                header, output = command.run()
-                output = memoryview(output)
-                kept = header["background"] > 0
-                while len(output) > CHUNK:
-                    link.send({"id": header["id"], "op": "part"}, output[:CHUNK])
-                    output = output[CHUNK:]
-                link.send({**header, "idle": not kept}, output)
-                if kept:
-                    command.keep_background()
+                deputy, free = run_command(deputy, link, request, body, setting)
+                if not free:
                     return
-                for pipe in command.pipes:
-                    os.close(pipe)
             elif op == "kernel":
+                if deputy is not None:
+                    deputy.dismiss()
                 Session(link, request, setting).serve()
                 return
             elif op in ("read", "write", "mkdir", "tree"):
-                header = do_transfer(link, request, body, setting)
-                if header is not None:
-                    link.send(header)
-                    return
+                deputy = do_transfer(deputy, link, request, body, setting)
                 link.send({"id": request["id"], "op": "idle", "idle": True})
     except (EOFError, OSError, WireError):
         pass
     finally:
         kill_tree(os.getpid(), Children())
+
+
+def run_command(
+    deputy: Deputy | None, link: Link, request: Header, body: bytes, setting: Setting
+) -> tuple[Deputy | None, bool]:
+    """Run a command, and stay with what it leaves running.
+
+    Returns the deputy that is left, and whether this leader is free for the next request.
+    """
+    as_agent = "user" not in request
+    command = Command(link, request, body, setting, deputy if as_agent else None)
+    if deputy is not None and not as_agent:
+        deputy.dismiss()  # the command's tree is all that is below this leader
+    header, output = command.run()
+    kept = header["background"] > 0
+    if not as_agent:
+        command.lose_deputy()  # no other command may run as its user
+    send_in_parts(link, {**header, "idle": not kept}, output)
+    if kept:
+        command.keep_background()
+    for pipe in command.pipes:
+        os.close(pipe)
+    return command.deputy, not kept
+
+
+def send_in_parts(link: Link, header: Header, body: bytes) -> None:
+    """Send a last frame whose body may be larger than one frame may carry."""
+    rest = memoryview(body)
+    while len(rest) > CHUNK:
+        link.send({"id": header["id"], "op": "part"}, rest[:CHUNK])
+        rest = rest[CHUNK:]
+    link.send(header, rest)
+
+
+def do_transfer(
+    deputy: Deputy | None, link: Link, request: Header, body: bytes, setting: Setting
+) -> Deputy | None:
+    """Let a deputy do a transfer, which it reports itself; return the deputy that is left.
+
+    Raises `EOFError` when it dies at it: the stream may have ended within a frame, and only the
+    end of this leader says so.
+    """
+    for _ in range(ATTEMPTS):
+        deputy = deputy or appoint(link, setting)
+        if deputy is None:
+            break
+        if deputy.hand_over(request, body):
+            answer = deputy.answer(setting.wakeup)
+            if answer is None:
+                raise EOFError
+            if answer[0] == 0:
+                return deputy
+        deputy.dismiss()
+        deputy = None
+    reason = {"error": "os", "errno": 11, "message": "no process can be made for the transfer"}
+    link.send({"id": request["id"], "op": "end", **reason})
+    return None

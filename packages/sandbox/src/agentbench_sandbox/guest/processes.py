@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -43,6 +44,15 @@ def descendants(root: int) -> list[int]:
     return found
 
 
+def direct_children(root: int) -> list[int]:
+    """Return the process ids of the children of `root`, which is single-threaded."""
+    try:
+        with open(f"/proc/{root}/task/{root}/children") as file:
+            return [int(pid) for pid in file.read().split()]
+    except OSError:
+        return [pid for pid, parent in parents().items() if parent == root]
+
+
 def alive(pid: int) -> bool:
     """Whether a process is there and not a zombie."""
     try:
@@ -60,14 +70,31 @@ def send_signal(pid: int, number: int) -> None:
         pass
 
 
+def fork_patiently(patience_s: float = 1.0) -> int | None:
+    """Fork; wait a little when the process limit is hit. Returns None when it stays hit."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return os.fork()
+        except OSError as error:
+            if error.errno != errno.EAGAIN:
+                raise
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(0.01)
+
+
 class Children:
-    """Reap everything that is or becomes a child of this process, and add up what it used."""
+    """Reap everything that is or becomes a child of this process, and add up what it used.
+
+    The usage of the process `exempt` is left out: a deputy's is that of all commands before.
+    """
 
     def __init__(self) -> None:
         self.status: dict[int, int] = {}
+        self.exempt = -1
         self.cpu_s = 0.0
         self.peak_kib = 0
-        self.killed = False
 
     def reap(self) -> bool:
         """Collect the dead without waiting; return whether any child is left."""
@@ -78,11 +105,14 @@ class Children:
                 return False
             if pid == 0:
                 return True
-            self.status[pid] = status
-            self.cpu_s += usage.ru_utime + usage.ru_stime
-            self.peak_kib = max(self.peak_kib, usage.ru_maxrss)
-            if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
-                self.killed = True
+            if pid != self.exempt:
+                self.note(pid, status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+
+    def note(self, pid: int, status: int, cpu_s: float, peak_kib: int) -> None:
+        """Add one that has ended."""
+        self.status[pid] = status
+        self.cpu_s += cpu_s
+        self.peak_kib = max(self.peak_kib, peak_kib)
 
 
 def freeze(root: int) -> set[int]:
@@ -151,18 +181,28 @@ def proportional_kib(pids: list[int]) -> int:
     return total
 
 
-def read_counter(paths: Sequence[str], key: str) -> int:
-    """Return the integer after `key` in the first of `paths` that exists; 0 when none does."""
-    for path in paths:
+class Counter:
+    """A counter of the kernel: the integer after `key` in the first of `paths` that exists."""
+
+    def __init__(self, paths: Sequence[str], key: bytes) -> None:
+        self._key = key
+        self._path = next((path for path in paths if os.path.exists(path)), None)
+        self._fd = -1 if self._path is None else os.open(self._path, os.O_RDONLY)
+
+    def read(self) -> int:
+        """Return its value; 0 when there is none."""
+        if self._fd < 0:
+            return 0
+        words = os.pread(self._fd, 4096, 0).split()
+        return int(words[words.index(self._key) + 1]) if self._key in words else 0
+
+    def beside(self, name: str) -> float:
+        """Return the number in the file `name` of the same directory; infinity when none is."""
         try:
-            fd = os.open(path, os.O_RDONLY)
-        except OSError:
-            continue
-        fields = os.read(fd, 4096).split()
-        os.close(fd)
-        wanted = key.encode()
-        return int(fields[fields.index(wanted) + 1]) if wanted in fields else 0
-    return 0
+            with open(os.path.join(os.path.dirname(self._path or "/"), name)) as file:
+                return float(file.read().replace("max", "inf"))
+        except (OSError, ValueError):
+            return float("inf")
 
 
 OOM_COUNTERS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")

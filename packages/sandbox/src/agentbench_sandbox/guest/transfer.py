@@ -61,12 +61,17 @@ class Transfer:
     def send(self, header: Header, data: bytes) -> None:
         """Send a chunk when the host has room for it."""
         while self.credit <= 0:
-            answer, _ = self.link.receive()
-            if answer["op"] == "kill":
-                os._exit(1)
+            answer, _ = self.hear()
             self.credit += answer.get("n", 0)
         self.credit -= len(data)
         self.link.send(header, data)
+
+    def hear(self) -> tuple[Header, bytes]:
+        """Wait for a word of the host's; end when that is its wish."""
+        header, data = self.link.receive()
+        if header["op"] == "kill":
+            os._exit(1)
+        return header, data
 
     def send_contents(self, fd: int, limit: int) -> int:
         """Send a file up to `limit` bytes; more than that is refused."""
@@ -89,9 +94,9 @@ class Transfer:
             if not header.get("more"):
                 return
             self.link.send({"id": self.id, "op": "ack", "n": len(data)})
-            header, data = self.link.receive()
-            if header["op"] == "kill":
-                os._exit(1)
+            header, data = self.hear()
+            while header["op"] != "data":
+                header, data = self.hear()
 
     def read(self) -> None:
         """Send one regular file."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 LENGTHS = struct.Struct(">II")
 MAX_HEADER = 8 << 20
 MAX_BODY = 1 << 20
+encode = json.JSONEncoder(separators=(",", ":")).encode
 CHUNK = 256 << 10
 WINDOW = 1 << 20
 """Bytes that may be under way in one direction of one request before the other side says go on."""
@@ -27,7 +28,11 @@ class WireError(Exception):
 
 def pack(header: Header, body: Buffer = b"") -> bytes:
     """Return the bytes of one frame."""
-    head = json.dumps(header, separators=(",", ":")).encode()
+    return repack(encode(header).encode(), body)
+
+
+def repack(head: bytes, body: Buffer) -> bytes:
+    """Return the bytes of one frame whose header is JSON already."""
     return b"".join((LENGTHS.pack(len(head), len(body)), head, body))
 
 
@@ -41,9 +46,13 @@ class Frames:
 
     def feed(self, data: Buffer) -> list[tuple[Header, bytes]]:
         """Take bytes; return the frames they complete as (header, body) pairs."""
+        return [(header, body) for header, _, body in self.cut(data)]
+
+    def cut(self, data: Buffer) -> list[tuple[Header, bytes, bytes]]:
+        """Take bytes; return the frames they complete as (header, the same as JSON, body)."""
         buffer = self._buffer
         buffer += data
-        frames: list[tuple[Header, bytes]] = []
+        frames: list[tuple[Header, bytes, bytes]] = []
         at = 0
         while len(buffer) - at >= LENGTHS.size:
             head_size, body_size = LENGTHS.unpack_from(buffer, at)
@@ -53,13 +62,14 @@ class Frames:
             if len(buffer) < end:
                 break
             start = at + LENGTHS.size
+            head = bytes(buffer[start : start + head_size])
             try:
-                header: Header = json.loads(bytes(buffer[start : start + head_size]))
+                header: Header = json.loads(head.decode())
             except (ValueError, RecursionError) as error:
                 raise WireError(f"header is not JSON: {error}") from error
             if type(header) is not dict:
                 raise WireError("header is not an object")
-            frames.append((header, bytes(buffer[start + head_size : end])))
+            frames.append((header, head, bytes(buffer[start + head_size : end])))
             at = end
         del buffer[:at]
         return frames
@@ -70,6 +80,17 @@ def write_all(fd: int, data: Buffer) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def read_exactly(fd: int, size: int) -> bytes:
+    """Read `size` bytes from a blocking descriptor; raise `EOFError` when it ends before."""
+    data = os.read(fd, size) if size else b""
+    while len(data) < size:
+        more = os.read(fd, size - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
 
 
 class Link:
@@ -85,18 +106,10 @@ class Link:
         """Send one frame."""
         write_all(self.fd, pack(header, body))
 
-    def _take(self, size: int) -> bytearray:
-        taken = bytearray()
-        while len(taken) < size:
-            data = os.read(self.fd, size - len(taken))
-            if not data:
-                raise EOFError
-            taken += data
-        return taken
-
     def receive(self) -> tuple[Header, bytes]:
         """Wait for one frame; raise `EOFError` at the end of the stream."""
-        head_size, body_size = LENGTHS.unpack(self._take(LENGTHS.size))
+        head_size, body_size = LENGTHS.unpack(read_exactly(self.fd, LENGTHS.size))
         if head_size > MAX_HEADER or body_size > MAX_BODY:
             raise WireError(f"frame of {head_size} + {body_size} bytes")
-        return json.loads(self._take(head_size)), bytes(self._take(body_size))
+        head = read_exactly(self.fd, head_size)
+        return json.loads(head.decode()), read_exactly(self.fd, body_size)

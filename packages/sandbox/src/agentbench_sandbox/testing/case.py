@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from agentbench_sandbox.sandbox import ExecResult, Limits, Sandbox
+from agentbench_sandbox.request import Limits
+from agentbench_sandbox.result import ExecResult
+from agentbench_sandbox.sandbox import Sandbox
 
 Case = Callable[[Sandbox], None]
 
@@ -52,18 +54,10 @@ def assert_alive(sandbox: Sandbox) -> None:
 
 def survivors(sandbox: Sandbox, mark: str) -> int:
     """Count the processes whose command line holds `mark`, however they detached."""
-    code = (
-        "import glob, os\n"
-        f"mark = {mark!r}.encode()\n"
-        "n = 0\n"
-        "for p in glob.glob('/proc/[0-9]*/cmdline'):\n"
-        "    try: n += p.split('/')[2] != str(os.getpid()) and mark in open(p, 'rb').read()\n"
-        "    except OSError: pass\n"
-        "print(n)\n"
-    )
-    if sandbox.capabilities.private_processes:
-        return int(sandbox.exec(["python3", "-c", code], timeout_s=20).stdout)
-    return _survivors_here(mark)
+    if not sandbox.capabilities.private_processes:
+        return _survivors_here(mark)
+    listing = 'for p in /proc/[0-9]*; do tr "\\0" " " < $p/cmdline; echo; done 2>/dev/null'
+    return sum(mark in line for line in sh(sandbox, listing).stdout.splitlines())
 
 
 def _survivors_here(mark: str) -> int:

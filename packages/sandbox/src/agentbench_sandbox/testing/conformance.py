@@ -4,7 +4,7 @@ import hashlib
 import time
 
 from agentbench_sandbox.sandbox import Sandbox
-from agentbench_sandbox.testing.case import Case
+from agentbench_sandbox.testing.case import Case, needs
 
 
 def streams_and_exit_code_are_separate(sandbox: Sandbox) -> None:
@@ -22,6 +22,7 @@ def working_directory_is_writable(sandbox: Sandbox) -> None:
     assert result.stdout == f"{sandbox.workdir}\nx\n", result.stderr
 
 
+@needs("python")
 def python_runs(sandbox: Sandbox) -> None:
     """`python` and `python3` are there."""
     for name in ("python", "python3"):

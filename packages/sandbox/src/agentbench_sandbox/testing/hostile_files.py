@@ -95,6 +95,7 @@ def special_files_are_refused(sandbox: Sandbox) -> None:
     sh(sandbox, "rm -f pipe")
 
 
+@needs("python")
 def growing_file_is_bounded(sandbox: Sandbox) -> None:
     """A file that grows while it is read never exceeds the limit on the host."""
     started = time.monotonic()
@@ -146,6 +147,7 @@ def symlinked_write_obeys_the_wall(sandbox: Sandbox) -> None:
     sh(sandbox, "rm -f trap")
 
 
+@needs("python")
 def archive_bomb_is_bounded(sandbox: Sandbox) -> None:
     """Unpacking a bomb happens inside, under the limits."""
     code = (

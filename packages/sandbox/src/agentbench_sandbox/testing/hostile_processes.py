@@ -6,7 +6,8 @@ from typing import Literal
 
 import pytest
 
-from agentbench_sandbox.sandbox import ExecResult, Sandbox
+from agentbench_sandbox.result import ExecResult
+from agentbench_sandbox.sandbox import Sandbox
 from agentbench_sandbox.testing.case import Case, assert_alive, needs, py, sh, survivors
 
 MIB = 1 << 20
@@ -34,6 +35,7 @@ def detached_children_die_at_the_deadline(sandbox: Sandbox) -> None:
     assert survivors(sandbox, "86412") == 0
 
 
+@needs("python")
 def sigterm_ignorer_is_killed(sandbox: Sandbox) -> None:
     """A process that ignores every signal it can is killed after the grace period."""
     code = (
@@ -54,7 +56,7 @@ def daemon_that_ignores_sigterm_dies(sandbox: Sandbox) -> None:
     assert survivors(sandbox, "86414") == 0
 
 
-@needs("pids=kernel")
+@needs("pids=kernel", "python")
 def respawner_dies(sandbox: Sandbox) -> None:
     """A chain of processes that each start the next before they die is outrun."""
     code = (
@@ -74,6 +76,7 @@ def stopped_tree_dies(sandbox: Sandbox) -> None:
     assert survivors(sandbox, "86416") == 0
 
 
+@needs("python")
 def misleading_name_dies(sandbox: Sandbox) -> None:
     """A process whose name imitates the columns of /proc/PID/stat is found all the same."""
     code = (
@@ -93,6 +96,7 @@ def held_pipe_does_not_hold_the_result(sandbox: Sandbox) -> None:
     assert (result.exit_code, result.stdout, result.background) == (0, "said\n", 1)
 
 
+@needs("python")
 def background_process_lives_on(sandbox: Sandbox) -> None:
     """A server started in the background survives its command and the noise it makes."""
     code = "import time\nfor i in range(40): print('x' * 9000, flush=True); time.sleep(0.01)\n"
@@ -121,6 +125,7 @@ def raising_callback_ends_the_command(sandbox: Sandbox) -> None:
     assert_alive(sandbox)
 
 
+@needs("concurrent")
 def other_commands_outlive_a_timeout(sandbox: Sandbox) -> None:
     """Ending one command's tree leaves the other commands alone."""
     import threading
@@ -135,7 +140,7 @@ def other_commands_outlive_a_timeout(sandbox: Sandbox) -> None:
     assert results == ["untouched\n"]
 
 
-@needs("pids=kernel")
+@needs("pids=kernel", "python")
 def fork_bomb_hits_the_limit(sandbox: Sandbox) -> None:
     """Too many processes end in an error inside, a flag outside, and a usable sandbox."""
     code = (
@@ -176,7 +181,7 @@ def zombies_are_reaped(sandbox: Sandbox) -> None:
     assert_alive(sandbox)
 
 
-@needs("memory")
+@needs("memory", "python")
 def memory_hog_is_killed(sandbox: Sandbox) -> None:
     """Touching more memory than the limit is an OOM kill, and says so."""
     code = (
@@ -188,7 +193,7 @@ def memory_hog_is_killed(sandbox: Sandbox) -> None:
     assert_alive(sandbox)
 
 
-@needs("memory")
+@needs("memory", "python")
 def memory_hogs_together_are_killed(sandbox: Sandbox) -> None:
     """Four processes that only together exceed the limit are noticed."""
     size = sandbox.limits.memory_mib // 3
@@ -314,6 +319,7 @@ def what_cannot_start_says_why(sandbox: Sandbox) -> None:
         assert "agentbench-sandbox:" in result.stderr
 
 
+@needs("concurrent")
 def three_sleeps_take_as_long_as_one(sandbox: Sandbox) -> None:
     """Commands run at the same time."""
     from concurrent.futures import ThreadPoolExecutor

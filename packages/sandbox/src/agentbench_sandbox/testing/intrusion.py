@@ -31,7 +31,7 @@ def supervisor_cannot_be_read(sandbox: Sandbox) -> None:
         assert "denied" in result.stdout, (name, result.stdout)
 
 
-@needs("private_processes")
+@needs("private_processes", "python")
 def supervisor_cannot_be_traced(sandbox: Sandbox) -> None:
     """Ptrace and process_vm_readv on PID 1 are refused."""
     code = (
@@ -41,7 +41,7 @@ def supervisor_cannot_be_traced(sandbox: Sandbox) -> None:
     assert py(sandbox, code).stdout.split()[0::2] == ["-1", "-1"]
 
 
-@needs("private_processes")
+@needs("private_processes", "python")
 def stream_cannot_be_written(sandbox: Sandbox) -> None:
     """Frames cannot be forged through the supervisor's descriptors."""
     code = (
@@ -56,6 +56,7 @@ def stream_cannot_be_written(sandbox: Sandbox) -> None:
     assert py(sandbox, code).stdout == "[]\n"
 
 
+@needs("python")
 def only_three_descriptors(sandbox: Sandbox) -> None:
     """A command gets standard input, output and error and nothing else."""
     code = (
@@ -69,6 +70,7 @@ def only_three_descriptors(sandbox: Sandbox) -> None:
     assert py(sandbox, code).stdout == "[]\n"
 
 
+@needs("python")
 def printed_frames_are_output(sandbox: Sandbox) -> None:
     """A program that prints what looks like the protocol is quoted, not obeyed."""
     code = (
@@ -90,7 +92,7 @@ def planted_modules_do_not_reach_the_supervisor(sandbox: Sandbox) -> None:
     sh(sandbox, "rm -f *.py")
 
 
-@needs("isolated")
+@needs("isolated", "python")
 def no_capabilities(sandbox: Sandbox) -> None:
     """The agent holds no capability and cannot gain any."""
     code = (
@@ -103,7 +105,7 @@ def no_capabilities(sandbox: Sandbox) -> None:
     assert result.stdout.strip() == "(0, 0) 1", result
 
 
-@needs("isolated")
+@needs("isolated", "python")
 def namespaces_cannot_be_made(sandbox: Sandbox) -> None:
     """Unshare and clone with namespace flags are refused."""
     code = ERRNO + (
@@ -113,7 +115,7 @@ def namespaces_cannot_be_made(sandbox: Sandbox) -> None:
     assert set(py(sandbox, code).stdout.split()) == {"-1"}
 
 
-@needs("isolated")
+@needs("isolated", "python")
 def mounts_cannot_be_made(sandbox: Sandbox) -> None:
     """mount, umount, pivot_root, chroot and remounting are refused."""
     code = ERRNO + (
@@ -124,7 +126,7 @@ def mounts_cannot_be_made(sandbox: Sandbox) -> None:
     assert set(py(sandbox, code).stdout.split()) == {"-1"}
 
 
-@needs("isolated")
+@needs("isolated", "python")
 def odd_system_calls_are_refused(sandbox: Sandbox) -> None:
     """bpf, keyctl, perf, userfaultfd, io_uring, kexec, modules, clocks, syslog."""
     code = ERRNO + (
@@ -175,7 +177,7 @@ def set_user_id_programs_gain_nothing(sandbox: Sandbox) -> None:
     assert "root" not in lines[2:3]
 
 
-@needs("network_isolated")
+@needs("network_isolated", "python")
 def nothing_can_be_reached(sandbox: Sandbox) -> None:
     """TCP, UDP, raw and netlink sockets, metadata and gateway addresses, IPv6."""
     code = (
@@ -198,7 +200,7 @@ def nothing_can_be_reached(sandbox: Sandbox) -> None:
     assert "SOCKET 17" not in result.stdout, result.stdout
 
 
-@needs("network_isolated")
+@needs("network_isolated", "python")
 def names_fail_fast(sandbox: Sandbox) -> None:
     """Name resolution fails at once instead of waiting for a server."""
     code = (
@@ -208,7 +210,7 @@ def names_fail_fast(sandbox: Sandbox) -> None:
     assert py(sandbox, code, timeout_s=40).stdout == "True\n"
 
 
-@needs("network_isolated")
+@needs("network_isolated", "python")
 def host_sockets_cannot_be_reached(sandbox: Sandbox) -> None:
     """Unix sockets of the host, by path or abstract, are out of reach."""
     import socket
@@ -284,7 +286,7 @@ def host_processes_are_invisible(sandbox: Sandbox) -> None:
     assert not sh(sandbox, f"kill -0 {os.getpid()} && test -d /proc/{os.getpid()}").ok
 
 
-@needs("signals_isolated")
+@needs("signals_isolated", "python")
 def host_processes_cannot_be_signalled(sandbox: Sandbox) -> None:
     """This process and its parent cannot be reached by kill."""
     import os
@@ -295,7 +297,62 @@ def host_processes_cannot_be_signalled(sandbox: Sandbox) -> None:
         assert result.stdout.strip() in ("1", "3", "2"), result
 
 
-@needs("isolated")
+@needs("signals_isolated", "python")
+def other_processes_cannot_be_hampered(sandbox: Sandbox) -> None:
+    """Limits, priority, scheduling and CPUs of the host process and the supervisor stay theirs."""
+    import os
+    import resource
+
+    pids = (1, os.getpid(), os.getppid())
+    before = [resource.prlimit(os.getpid(), kind) for kind in range(16)]
+    code = (
+        "import os, resource\n"
+        f"for pid in {pids}:\n"
+        "    for attempt in (\n"
+        "        lambda: resource.prlimit(pid, resource.RLIMIT_NOFILE, (64, 64)),\n"
+        "        lambda: resource.prlimit(pid, resource.RLIMIT_NPROC, (1, 1)),\n"
+        "        lambda: os.setpriority(os.PRIO_PROCESS, pid, 19),\n"
+        "        lambda: os.setpriority(os.PRIO_USER, 0, 19),\n"
+        "        lambda: os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0)),\n"
+        "        lambda: os.sched_setaffinity(pid, {0}),\n"
+        "        lambda: open(f'/proc/{pid}/oom_score_adj', 'w').write('1000'),\n"
+        "    ):\n"
+        "        try: attempt(); print('DONE', pid)\n"
+        "        except OSError: pass\n"
+        "os.nice(1); os.setpriority(os.PRIO_PROCESS, 0, 5)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); print('own')"
+    )
+    result = py(sandbox, code)
+    assert result.stdout == "own\n", result
+    assert os.getpriority(os.PRIO_PROCESS, os.getpid()) < 19
+    assert [resource.prlimit(os.getpid(), kind) for kind in range(16)] == before
+    assert_alive(sandbox)
+
+
+@needs("isolated", "python")
+def host_memory_segments_are_out_of_reach(sandbox: Sandbox) -> None:
+    """System V segments of the host that anybody may read cannot be found or attached."""
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    libc.shmat.restype = ctypes.c_void_p
+    segment = int(libc.shmget(0, 4096, 0o1666))
+    assert segment >= 0
+    try:
+        ctypes.memmove(libc.shmat(segment, None, 0), b"planted", 7)
+        code = (
+            "import ctypes\nl = ctypes.CDLL(None); l.shmat.restype = ctypes.c_void_p\n"
+            f"for n in [*range(32), {segment}]:\n"
+            "    place = l.shmat(n, None, 0o10000)\n"
+            "    if place not in (None, ctypes.c_void_p(-1).value):\n"
+            "        print(ctypes.string_at(place, 7))\n"
+        )
+        assert py(sandbox, code).stdout == ""
+    finally:
+        libc.shmctl(segment, 0, None)
+
+
+@needs("isolated", "python")
 def terminal_cannot_be_typed_into(sandbox: Sandbox) -> None:
     """There is no controlling terminal, and TIOCSTI is refused."""
     code = (
@@ -307,7 +364,7 @@ def terminal_cannot_be_typed_into(sandbox: Sandbox) -> None:
     assert py(sandbox, code).stdout == ""
 
 
-@needs("read_only_root", "remap")
+@needs("read_only_root", "remap", "python")
 def removing_everything_hurts_only_the_workspace(sandbox: Sandbox) -> None:
     """`rm -rf /` leaves a sandbox that still runs."""
     sh(sandbox, "rm -rf --no-preserve-root / 2>/dev/null; true", timeout_s=60)
@@ -316,6 +373,7 @@ def removing_everything_hurts_only_the_workspace(sandbox: Sandbox) -> None:
     assert py(sandbox, "print(open('after').read())").stdout == "x\n"
 
 
+@needs("python")
 def environment_is_reproducible(sandbox: Sandbox) -> None:
     """Hash seed, time zone and locale are fixed."""
     code = "import time, locale; print(hash('a'), time.tzname[0], locale.getpreferredencoding())"
@@ -362,6 +420,8 @@ INTRUSION: tuple[Case, ...] = (
     host_environment_is_absent,
     host_processes_are_invisible,
     host_processes_cannot_be_signalled,
+    other_processes_cannot_be_hampered,
+    host_memory_segments_are_out_of_reach,
     terminal_cannot_be_typed_into,
     removing_everything_hurts_only_the_workspace,
     environment_is_reproducible,

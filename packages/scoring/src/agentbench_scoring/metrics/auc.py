@@ -1,6 +1,6 @@
 """Areas under curves of a binary truth against a real score; ties count half (mid-rank)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Literal, cast
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from agentbench_scoring.errors import InvalidInputError, UndefinedMetricError
 from agentbench_scoring.metrics.inputs import (
     Floats,
+    Integers,
     Values,
     binary,
     binary_matrix,
@@ -18,6 +19,8 @@ from agentbench_scoring.metrics.inputs import (
     real,
     require_same_length,
 )
+from agentbench_scoring.metrics.kernels import kernels
+from agentbench_scoring.metrics.ordering import sorted_codes
 from agentbench_scoring.metrics.spec import metric
 
 Bools = NDArray[np.bool_]
@@ -40,32 +43,26 @@ def _require_two_classes(true: Bools, name: str) -> None:
 
 def area(true: Bools, score: Floats) -> float:
     """(#{s⁺ > s⁻} + ½ #{s⁺ = s⁻}) / (P N) for booleans and finite scores, both classes present."""
-    positive, negative = score[true], score[~true]
-    positive.sort()
-    negative.sort()
-    count = _merge_count()
-    if count is not None and true.size > 1 << 16:
-        doubled = int(count(positive, negative))
+    positive, negative = sorted_codes(score, true)
+    compiled = kernels(true.size)
+    if compiled is not None:
+        doubled = int(compiled.wins_and_ties(positive, negative))
     else:
-        if positive.size > negative.size:
-            few, many = negative, positive
-        else:
-            few, many = positive, negative
-        below = int(np.searchsorted(many, few, side="left").sum())
-        up_to = int(np.searchsorted(many, few, side="right").sum())
-        doubled = below + up_to
-        if few is negative:
-            doubled = 2 * positive.size * negative.size - doubled
+        doubled = _wins_and_ties(positive, negative)
     return doubled / (2 * positive.size * negative.size)
 
 
-def _merge_count() -> Callable[..., int] | None:
-    """The compiled counter of the extra `fast`, or None without it."""
-    try:
-        from agentbench_scoring.metrics.compiled import wins_and_ties
-    except ImportError:
-        return None
-    return wins_and_ties
+def _wins_and_ties(positive: Integers, negative: Integers) -> int:
+    """2 #{p > n} + #{p = n} of two sorted arrays, by a search in the longer one."""
+    if positive.size > negative.size:  # pairs that are neither won nor tied are lost
+        return 2 * positive.size * negative.size - _wins_and_ties(negative, positive)
+    below = np.searchsorted(negative, positive, side="left")
+    doubled = 2 * int(below.sum())
+    tied = negative[np.minimum(below, negative.size - 1)] == positive
+    if tied.any():
+        up_to = np.searchsorted(negative, positive[tied], side="right")
+        doubled += int(up_to.sum()) - int(below[tied].sum())
+    return doubled
 
 
 @metric(

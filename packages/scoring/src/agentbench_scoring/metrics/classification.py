@@ -22,6 +22,7 @@ from agentbench_scoring.metrics.inputs import (
     labels,
     require_same_length,
 )
+from agentbench_scoring.metrics.kernels import kernels
 from agentbench_scoring.metrics.spec import metric
 
 _SHARE = (0.0, 1.0)
@@ -31,56 +32,71 @@ _DENSE = 1 << 10  # up to this many integer values, a value is its own class num
 def confusion(y_true: Values, y_pred: Values) -> tuple[Integers, list[Any]]:
     """Counts of shape (K, K), rows true, columns predicted, and the K classes in order."""
     true, pred = label_pair(y_true, y_pred)
-    if true.dtype.kind in "iub" and pred.dtype.kind in "iub":
-        low, k = _span(true, pred)
-        if k <= _DENSE:
-            return _dense_confusion(true, pred, low=low, k=k)
+    dense = _dense_confusion(true, pred)
+    if dense is not None:
+        return dense
     classes, codes = np.unique(np.concatenate([true, pred]), return_inverse=True)
     k, n = len(classes), len(true)
     if k > 1 << 13:
         raise InvalidInputError(f"{k} classes make a confusion matrix too large to hold")
-    return _count(codes[:n], codes[n:], low=0, k=k), list(classes)
+    joint = np.bincount(codes[:n] * k + codes[n:], minlength=k * k)
+    return joint.reshape(k, k), list(classes)
+
+
+def _dense_confusion(true: NDArray[Any], pred: NDArray[Any]) -> tuple[Integers, list[Any]] | None:
+    """Confusion counts and classes of integers that lie close together, None of others."""
+    if any(side.dtype.kind not in "iub" or side.dtype == np.uint64 for side in (true, pred)):
+        return None
+    for rows in (1 << 16, true.size):  # the first rows have all the labels, as a rule
+        low, k = _span(true[:rows], pred[:rows])
+        if k > _DENSE:
+            return None
+        counts = _count(true, pred, low=low, k=k)
+        if counts is not None:
+            seen = np.flatnonzero(counts.sum(0) + counts.sum(1))
+            return counts[np.ix_(seen, seen)], [int(v) + low for v in seen]
+    return None
 
 
 def _span(true: NDArray[Any], pred: NDArray[Any]) -> tuple[int, int]:
     """Smallest integer of both sides, and how many integers there are up to the largest."""
-    low, high = int(true[0]), int(true[0])
-    for side in (true, pred):
-        for start in range(0, side.size, BLOCK):  # both in one pass over the memory
-            block = side[start : start + BLOCK]
-            low, high = min(low, int(block.min())), max(high, int(block.max()))
-    return low, high - low + 1
+    low = min(int(true.min()), int(pred.min()))
+    return low, max(int(true.max()), int(pred.max())) - low + 1
 
 
-def _dense_confusion(
-    true: NDArray[Any], pred: NDArray[Any], *, low: int, k: int
-) -> tuple[Integers, list[Any]]:
-    """Confusion counts and classes of integers in [low, low + k); classes not seen are left out."""
-    counts = _count(true, pred, low=low, k=k)
-    seen = np.flatnonzero(counts.sum(0) + counts.sum(1))
-    return counts[np.ix_(seen, seen)], [int(v) + low for v in seen]
+def _count(true: NDArray[Any], pred: NDArray[Any], *, low: int, k: int) -> Integers | None:
+    """Confusion counts (k, k) of integers in [low, low + k); None if one lies outside."""
+    compiled = kernels(true.size)
+    if compiled is not None:
+        return compiled.confusion(true, pred, low, k)
+    bits = np.uint64((k - 1).bit_length())
+    width = 1 << int(bits)
+    counts = np.zeros(k * width, dtype=np.int64)
+    step = max(1 << 16, counts.size)
+    for start in range(0, true.size, step):
+        a = _above(true[start : start + step], low)
+        b = _above(pred[start : start + step], low)
+        if int(a.max()) >= k or int(b.max()) >= k:
+            return None
+        index = a << bits
+        index |= b
+        counts += np.bincount(index.view(np.int64), minlength=counts.size)
+    return counts.reshape(k, width)[:, :k]
 
 
-def _count(true: NDArray[Any], pred: NDArray[Any], *, low: int, k: int) -> Integers:
-    """Confusion counts of integers in [low, low + k), block by block."""
-    counts = np.zeros(k * k, dtype=np.int64)
-    for start in range(0, true.size, BLOCK):
-        index = true[start : start + BLOCK].astype(np.int64)
-        index *= k
-        index += pred[start : start + BLOCK]
-        index -= low * (k + 1)
-        counts += np.bincount(index, minlength=k * k)
-    return counts.reshape(k, k)
+def _above(block: NDArray[Any], low: int) -> NDArray[np.uint64]:
+    """Integers minus `low`, modulo 2^64: one below `low` becomes huge."""
+    whole = block.astype(np.int64, copy=False)
+    return (whole - low if low else whole).view(np.uint64)
 
 
 def class_counts(y_true: Values, y_pred: Values) -> tuple[Integers, Integers, Integers, list[Any]]:
     """Per class of the union: hits, rows of the truth, rows predicted; and the classes."""
     true, pred = label_pair(y_true, y_pred)
-    if true.dtype.kind in "iub" and pred.dtype.kind in "iub":
-        low, span = _span(true, pred)
-        if span <= _DENSE:
-            counts, classes = _dense_confusion(true, pred, low=low, k=span)
-            return np.diag(counts), counts.sum(1), counts.sum(0), classes
+    dense = _dense_confusion(true, pred)
+    if dense is not None:
+        counts, classes = dense
+        return np.diag(counts), counts.sum(1), counts.sum(0), classes
     classes, codes = np.unique(np.concatenate([true, pred]), return_inverse=True)
     k, n = len(classes), len(true)
     hit = codes[:n][codes[:n] == codes[n:]]

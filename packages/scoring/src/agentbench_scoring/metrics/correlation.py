@@ -1,5 +1,7 @@
 """Correlations; a constant side is undefined, equal values share the mean rank."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,13 +11,16 @@ from agentbench_scoring.errors import (
     UndefinedMetricError,
 )
 from agentbench_scoring.metrics.inputs import (
+    BLOCK,
     Floats,
     Values,
     lists,
     matrix,
     real,
     require_same_length,
+    tokens,
 )
+from agentbench_scoring.metrics.ordering import argsort, midranks, ranks
 from agentbench_scoring.metrics.spec import metric
 
 _BOUNDS = (-1.0, 1.0)
@@ -37,18 +42,27 @@ def _correlation(true: Floats, pred: Floats, name: str) -> float:
     return float(np.clip(np.dot(a, b) / spread, -1.0, 1.0))
 
 
-def ranks(values: Floats) -> Floats:
-    """Ranks from 1, equal values sharing their mean rank."""
-    order = np.argsort(values)
-    ordered = values[order]
-    start = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    out = np.empty(len(values))
-    if len(start) == len(values):
-        out[order] = np.arange(1.0, len(values) + 1)
-        return out
-    size = np.diff(np.r_[start, len(values)])
-    out[order] = np.repeat(start + (size + 1) / 2, size)
-    return out
+def _rank_correlation(true: Floats, pred: Floats, name: str) -> float:
+    """Pearson of mid-ranks; their mean is (n + 1)/2 with and without ties."""
+    n = true.size
+    if n < 2:
+        raise UndefinedMetricError(f"{name} needs two rows or more")
+    first = ranks(true)
+    order, new = argsort(pred)
+    second = midranks(new)
+    middle = (n + 1) / 2
+    xx = yy = xy = 0.0
+    for start in range(0, n, BLOCK):
+        block = slice(start, start + BLOCK)
+        x, y = first[order[block]] - middle, second[block] - middle
+        # pairwise sums; BLAS would wake its threads for so short a block
+        xx += float(np.square(x).sum())
+        yy += float(np.square(y).sum())
+        xy += float(np.multiply(x, y, out=x).sum())
+    for side, spread in (("y_true", xx), ("y_pred", yy)):
+        if spread == 0:
+            raise UndefinedMetricError(f"{name}: {side} is constant")
+    return min(1.0, max(-1.0, xy / math.sqrt(xx) / math.sqrt(yy)))
 
 
 def _columns(y_true: Values, y_pred: Values) -> tuple[Floats, Floats]:
@@ -82,7 +96,7 @@ def pearson(y_true: Values, y_pred: Values) -> float:
 def spearman(y_true: Values, y_pred: Values) -> float:
     """Rank correlation: Pearson of mid-ranks."""
     true, pred = _columns(y_true, y_pred)
-    return _correlation(ranks(true), ranks(pred), "spearman")
+    return _rank_correlation(true, pred, "spearman")
 
 
 @metric(
@@ -116,18 +130,13 @@ def spearman_rows(y_true: Values, y_pred: Values) -> float:
         if len(a) != len(b):
             raise InvalidSubmissionError(f"y_pred: row {row} has {len(b)} values, not {len(a)}")
     return float(
-        np.mean(
-            [
-                _correlation(ranks(a), ranks(b), f"spearman: row {i}")
-                for i, (a, b) in enumerate(rows)
-            ]
-        )
+        np.mean([_rank_correlation(a, b, f"spearman: row {i}") for i, (a, b) in enumerate(rows)])
     )
 
 
 def _mean_spearman(true: Floats, pred: Floats, what: str) -> float:
     values = [
-        _correlation(ranks(a), ranks(b), f"spearman: {what} {i}")
+        _rank_correlation(a, b, f"spearman: {what} {i}")
         for i, (a, b) in enumerate(zip(true, pred, strict=True))
     ]
     return float(np.mean(values))
@@ -199,7 +208,7 @@ def kendall_tau_pooled(y_true: Values, y_pred: Values) -> float:
 
     Each predicted row must be a permutation of the true row: no repeat, nothing missing.
     """
-    true, pred = lists(y_true, "y_true"), lists(y_pred, "y_pred")
+    true, pred = tokens(y_true, "y_true"), tokens(y_pred, "y_pred")
     require_same_length(true, pred)
     swaps, pairs = 0, 0
     for row, (a, b) in enumerate(zip(true, pred, strict=True)):

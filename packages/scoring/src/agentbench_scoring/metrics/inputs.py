@@ -4,6 +4,7 @@ A fault in `y_pred` is an `InvalidSubmissionError`, a fault in `y_true` an `Inva
 Nothing is changed in place.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
@@ -16,6 +17,8 @@ Values = Any  # a list, a numpy array, a polars, pandas or Arrow column; or thes
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Role = Literal["y_true", "y_pred"]
+
+_MAGNITUDE, _INFINITY = np.uint64(0x7FFF_FFFF_FFFF_FFFF), 0x7FF0_0000_0000_0000
 
 BLOCK = 1 << 15  # elements: a few blocks of float64 fit into the second-level cache
 
@@ -62,6 +65,11 @@ def real(values: Values, role: Role) -> Floats:
     return array
 
 
+def unchecked(values: Values, role: Role) -> Floats:
+    """Float64 of shape (n,) whose values the caller has yet to check."""
+    return _numbers(_plain(values, role), role)
+
+
 def matrix(values: Values, role: Role) -> Floats:
     """Finite float64 of shape (n, m)."""
     try:
@@ -90,8 +98,9 @@ def _require_finite(array: Floats, role: Role) -> None:
     flat = np.ravel(array)
     for start in range(0, flat.size, BLOCK):
         block = flat[start : start + BLOCK]
-        # one pass: the sum is finite unless an element is not, or it overflows
-        if not np.isfinite(np.dot(block, np.ones_like(block))) and not np.isfinite(block).all():
+        # NaN and infinity alike are above every finite magnitude in the order of their bits
+        bits = block.view(np.uint64) & _MAGNITUDE
+        if int(bits.max()) >= _INFINITY:
             wrong = np.flatnonzero(~np.isfinite(flat))
             raise fault(
                 role,
@@ -114,16 +123,33 @@ def binary_matrix(values: Values, role: Role) -> NDArray[np.bool_]:
 def _as_bool(array: NDArray[Any], role: Role) -> NDArray[np.bool_]:
     if array.dtype.kind == "b":
         return array
-    if array.dtype.kind not in "iu":
-        array = _numbers(array, role)
+    whole = _zeros_and_ones(array, role)
     out = np.empty(array.shape, dtype=np.bool_)
     for start in range(0, array.size, BLOCK):
-        block = array[start : start + BLOCK]
-        np.equal(block, 1, out=out[start : start + BLOCK])
-        if np.count_nonzero(block) != np.count_nonzero(out[start : start + BLOCK]):
-            wrong = block[(block != 0) & (block != 1)][0]
-            raise fault(role, f"must hold 0 and 1 only, found {wrong}")
+        np.not_equal(whole[start : start + BLOCK], 0, out=out[start : start + BLOCK])
     return out
+
+
+def _zeros_and_ones(array: NDArray[Any], role: Role) -> NDArray[Any]:
+    """The numbers themselves, each of which is 0 or 1."""
+    if array.dtype.kind not in "iu":
+        array = _numbers(array, role)
+    for start in range(0, array.size, BLOCK):
+        block = array[start : start + BLOCK]
+        if array.dtype == np.int64 and block.view(np.uint64).max() <= 1:
+            continue
+        wrong = block[(block != 0) & (block != 1)]
+        if wrong.size:
+            raise fault(role, f"must hold 0 and 1 only, found {wrong[0]}")
+    return array
+
+
+def binary_integers(values: Values, role: Role) -> NDArray[Any]:
+    """Signed integers or booleans of shape (n,), each 0 or 1; such are not copied."""
+    array = _plain(values, role)
+    if array.dtype.kind == "i":
+        return _zeros_and_ones(array, role)
+    return _as_bool(array, role)
 
 
 def probability(values: Values, role: Role) -> Floats:
@@ -137,14 +163,25 @@ def require_range(
     array: Floats, role: Role, *, low: float | None = None, high: float | None = None
 ) -> None:
     """Refuse NaN, infinity and values outside [low, high]."""
-    _require_finite(array, role)
     if not array.size:
         return
-    smallest, largest = float(array.min()), float(array.max())
+    smallest, largest = _extremes(array)
+    if not (math.isfinite(smallest) and math.isfinite(largest)):  # of NaN, both are NaN
+        _require_finite(array, role)
     if low is not None and smallest < low:
         raise fault(role, f"holds {smallest}, below {low}")
     if high is not None and largest > high:
         raise fault(role, f"holds {largest}, above {high}")
+
+
+def _extremes(array: Floats) -> tuple[float, float]:
+    """Smallest and largest value, both NaN if there is one, in one pass over the memory."""
+    flat = np.ravel(array)
+    low = high = flat[0]
+    for start in range(0, flat.size, BLOCK):
+        block = flat[start : start + BLOCK]
+        low, high = np.minimum(low, block.min()), np.maximum(high, block.max())
+    return float(low), float(high)
 
 
 def labels(values: Values, role: Role) -> NDArray[Any]:
@@ -209,6 +246,13 @@ def lists(values: Values, role: Role) -> list[list[Any]]:
             raise fault(role, f"row {number} is {row!r}, not a list")
         rows[number] = list(row)
     return rows
+
+
+def tokens(values: Values, role: Role) -> list[list[Any]]:
+    """A list of lists, one a row; a row of text is parted at white space."""
+    if isinstance(values, str) or not hasattr(values, "__iter__"):
+        raise fault(role, "must be a column of lists or of text")
+    return lists([row.split() if isinstance(row, str) else row for row in values], role)
 
 
 def require_same_length(true: Values, pred: Values) -> None:

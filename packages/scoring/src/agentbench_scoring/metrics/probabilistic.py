@@ -17,6 +17,7 @@ from agentbench_scoring.metrics.inputs import (
     Floats,
     Values,
     binary,
+    binary_integers,
     binary_matrix,
     fault,
     field,
@@ -25,6 +26,7 @@ from agentbench_scoring.metrics.inputs import (
     real,
     require_range,
     require_same_length,
+    unchecked,
 )
 from agentbench_scoring.metrics.inputs import (
     labels as read_labels,
@@ -50,19 +52,24 @@ def _binary_pair(y_true: Values, y_pred: Values) -> tuple[NDArray[np.bool_], Flo
     return true, pred
 
 
-def _log_likelihood(chances: Floats, eps: float) -> float:
-    """Σ ln clip(chance, eps, 1 - eps): one logarithm for each product of 16 chances.
+_ONE, _ONE_INTEGER = np.float64(1.0).view(np.int64), np.int64(1)
+_FLOOR = 1e-16
 
-    A product of 16 numbers of at least 1e-16 stays above 1e-256, far from underflow.
-    """
+
+def _log_likelihood(chances: Floats, eps: float) -> float:
+    """Σ ln clip(chance, eps, 1 - eps)."""
     clipped = np.clip(chances, eps, 1 - eps)
-    whole = clipped.size - clipped.size % 16
-    if eps < 1e-18 or whole == 0:
-        return float(np.log(clipped).sum())
-    products = clipped[:whole].reshape(16, -1)
-    while len(products) > 1:
-        products = products[: len(products) // 2] * products[len(products) // 2 :]
-    return float(np.log(products[0]).sum() + np.log(clipped[whole:]).sum())
+    return _log_product(clipped) if eps >= _FLOOR else float(np.log(clipped).sum())
+
+
+def _log_product(factors: Floats) -> float:
+    """Σ ln |factor| of magnitudes of at least 1e-16: one logarithm for a product of 16.
+
+    Such a product stays above 1e-256, far from underflow.
+    """
+    whole = factors.size - factors.size % 16
+    products = np.multiply.reduce(factors[:whole].reshape(16, -1), axis=0)
+    return float(np.log(np.abs(products)).sum() + np.log(np.abs(factors[whole:])).sum())
 
 
 @metric("log_loss", higher_is_better=False, bounds=_LOSS, truth="binary", prediction="probability")
@@ -72,19 +79,22 @@ def log_loss(y_true: Values, y_pred: Values, *, eps: Eps = 1e-15) -> float:
     `eps` is Kaggle's 1e-15; "auto" is the float64 epsilon. One class is enough.
     """
     clip = _epsilon(eps)
-    raw = np.asarray(y_pred)
-    if raw.dtype != np.float64 or raw.ndim != 1:
-        raw = probability(y_pred, "y_pred")
-    true = binary(y_true, "y_true")
-    require_same_length(true, raw)
+    true, pred = binary_integers(y_true, "y_true"), unchecked(y_pred, "y_pred")
+    require_same_length(true, pred)
+    margin = max(clip, _FLOOR)
     total = 0.0
-    for start in range(0, raw.size, BLOCK):
-        block = raw[start : start + BLOCK]
-        # NaN fails both comparisons, an infinity one of them
-        if not (block.min() >= 0 and block.max() <= 1):
-            probability(raw, "y_pred")
-        total += _log_likelihood(np.abs(block - ~true[start : start + BLOCK]), clip)
-    return -total / raw.size
+    for start in range(0, pred.size, BLOCK):
+        block = pred[start : start + BLOCK]
+        # p - (1 - y) is ± the chance of the true class; 1 - y is written as bits of 1.0 or 0.0
+        other = true[start : start + BLOCK] - _ONE_INTEGER
+        other &= _ONE
+        chance = np.subtract(block, other.view(np.float64), out=other.view(np.float64))
+        if block.min() >= margin and block.max() <= 1 - margin:  # false for NaN
+            total += _log_product(chance)
+        else:
+            require_range(pred, "y_pred", low=0.0, high=1.0)
+            total += _log_likelihood(np.abs(chance), clip)
+    return -total / pred.size
 
 
 @metric(

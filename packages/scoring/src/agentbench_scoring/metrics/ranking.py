@@ -4,16 +4,19 @@ from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agentbench_scoring.errors import InvalidInputError, UndefinedMetricError
 from agentbench_scoring.metrics.inputs import (
     Floats,
     Values,
     binary_matrix,
-    lists,
+    fault,
     matrix,
     require_same_length,
+    tokens,
 )
+from agentbench_scoring.metrics.kernels import kernels
 from agentbench_scoring.metrics.spec import metric
 
 _SHARE = (0.0, 1.0)
@@ -21,13 +24,17 @@ _SHARE = (0.0, 1.0)
 
 def _ranked(y_true: Values, y_pred: Values) -> tuple[list[list[Any]], list[list[Any]]]:
     """True items and guesses of every row, without repeats and in order."""
-    true = [_distinct(row) for row in lists(y_true, "y_true")]
-    pred = lists(y_pred, "y_pred")
+    true = [_distinct(row) for row in tokens(y_true, "y_true")]
+    pred = tokens(y_pred, "y_pred")
     require_same_length(true, pred)
     for row, items in enumerate(true):
         if not items:
-            raise InvalidInputError(f"y_true: row {row} has no relevant item; leave such rows out")
+            raise _nothing_relevant(row)
     return true, pred
+
+
+def _nothing_relevant(row: int) -> InvalidInputError:
+    return fault("y_true", f"row {row} has no relevant item; leave such rows out")
 
 
 def _distinct(items: list[Any]) -> list[Any]:
@@ -51,6 +58,9 @@ def map_at_k(y_true: Values, y_pred: Values, *, k: int) -> float:
     Only the first k guesses count. A repeated guess keeps its place and is never relevant twice.
     """
     _check_k(k)
+    mean = _map_of_texts(y_true, y_pred, k)
+    if mean is not None:
+        return mean
 
     def average_precision_at_k(true: list[Any], pred: list[Any]) -> float:
         if len(true) == 1:  # the common case: one item to find
@@ -68,6 +78,30 @@ def map_at_k(y_true: Values, y_pred: Values, *, k: int) -> float:
         return total / min(len(true), k)
 
     return _mean(y_true, y_pred, average_precision_at_k)
+
+
+def _map_of_texts(y_true: Values, y_pred: Values, k: int) -> float | None:
+    """MAP@k of two long columns of ASCII text, never parted into objects; None of others."""
+    texts: list[NDArray[np.uint8]] = []
+    rows = 0
+    for column in (y_true, y_pred):
+        if isinstance(column, str):
+            return None
+        try:
+            joined = "\n".join(column)
+        except TypeError:
+            return None
+        rows = len(column)
+        if not joined.isascii() or joined.count("\n") != rows - 1:
+            return None
+        texts.append(np.frombuffer(joined.encode(), dtype=np.uint8))
+    compiled = kernels(sum(text.size for text in texts))
+    if compiled is None or len(y_true) != rows:
+        return None
+    mean = compiled.map_at_k(texts[0], texts[1], rows, k)
+    if mean < 0:
+        raise _nothing_relevant(int(-mean) - 1)
+    return mean
 
 
 @metric("mrr", higher_is_better=True, bounds=_SHARE, truth="tokens", prediction="tokens")

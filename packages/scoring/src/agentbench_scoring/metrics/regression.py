@@ -40,7 +40,7 @@ def _mean_square(true: Floats, pred: Floats) -> float:
     a, b = true.ravel(), pred.ravel()
     for start in range(0, a.size, BLOCK):
         difference = a[start : start + BLOCK] - b[start : start + BLOCK]
-        total += float(np.dot(difference, difference))
+        total += float(np.square(difference, out=difference).sum())
     return total / a.size
 
 

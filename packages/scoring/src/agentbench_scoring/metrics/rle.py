@@ -13,6 +13,16 @@ from agentbench_scoring.errors import InvalidInputError
 from agentbench_scoring.metrics.inputs import Role, fault
 
 Runs = NDArray[np.int64]
+_WRITTEN = b"0123456789 \t\r\n"
+_EIGHT = np.uint64(8)
+_JOINS = tuple(
+    (np.uint64(10**digits << bits | 1), np.uint64(bits), np.uint64(mask))
+    for digits, bits, mask in (
+        (1, 8, 0x00FF00FF00FF00FF),
+        (2, 16, 0x0000FFFF0000FFFF),
+        (4, 32, 0x00000000FFFFFFFF),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +54,17 @@ def parse_rle(cell: str, *, size: int | None, role: Role, row: int) -> Mask:
     """
     if not isinstance(cell, str):  # pyright: ignore[reportUnnecessaryIsInstance] (lists hold anything)
         raise fault(role, f"row {row} is {cell!r}, not a run-length code")
-    words = cell.split()
-    if len(words) % 2:
-        raise fault(role, f"row {row}: a run-length code has pairs, not {len(words)} numbers")
-    if not cell.isascii() or not all(w.isdigit() and len(w) < 18 for w in words):
+    if not cell.isascii() or (written := cell.encode()).translate(None, _WRITTEN):
         raise fault(role, f"row {row}: a run-length code holds positive integers only")
-    numbers = np.array(words, dtype=np.int64)
+    numbers = _integers(written)
+    if numbers is None:
+        raise fault(role, f"row {row}: a run-length code holds a number of 16 digits or more")
+    if numbers.size % 2:
+        raise fault(role, f"row {row}: a run-length code has pairs, not {numbers.size} numbers")
+    if not numbers.size:
+        return Mask(numbers, numbers)
     starts, lengths = numbers[::2] - 1, numbers[1::2]
     ends = starts + lengths
-    if not words:
-        return Mask(starts, ends)
     if starts[0] < 0 or lengths.min() < 1:
         raise fault(role, f"row {row}: starts count from 1 and lengths are at least 1")
     if (starts[1:] < ends[:-1]).any():
@@ -61,6 +72,38 @@ def parse_rle(cell: str, *, size: int | None, role: Role, row: int) -> Mask:
     if size is not None and ends[-1] > size:
         raise fault(role, f"row {row}: the last run ends at {ends[-1]} of {size} pixels")
     return Mask(starts, ends)
+
+
+def _integers(written: bytes) -> Runs | None:
+    """The decimal integers of a text of digits and blanks; None if one has 16 digits or more."""
+    padded = b" " * 16 + written + b" "
+    gaps = np.flatnonzero(np.frombuffer(padded, dtype=np.uint8) <= ord(" "))
+    digits = np.diff(gaps) - 1
+    ends = gaps[1:][digits > 0]
+    digits = digits[digits > 0].astype(np.uint64)
+    if digits.size and digits.max() > 15:
+        return None
+    words = np.ndarray(len(padded) - 7, dtype="<u8", buffer=padded, strides=(1,))
+    numbers = _eight_digits(words[ends - 8], np.minimum(digits, _EIGHT))
+    long = np.flatnonzero(digits > 8)
+    if long.size:
+        upper = _eight_digits(words[ends[long] - 16], digits[long] - _EIGHT)
+        numbers[long] += upper * np.uint64(10**8)
+    return numbers.view(np.int64)
+
+
+def _eight_digits(words: NDArray[np.uint64], digits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """What the last `digits` (at most 8) characters of each word of 8 say, as an integer.
+
+    Neighbours are joined to numbers of two digits, of four and of eight, within each word.
+    """
+    unused = (_EIGHT - digits) << np.uint64(3)
+    number = ((words >> unused) << unused) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    for factor, bits, mask in _JOINS:
+        number *= factor
+        number >>= bits
+        number &= mask
+    return number
 
 
 def image_size(height: int, width: int) -> int:
@@ -81,5 +124,5 @@ def _covered(mask: Mask, points: Runs) -> Runs:
     """For each point, how many pixels of the mask lie before it."""
     total = np.concatenate([[0], np.cumsum(mask.ends - mask.starts)])
     run = np.searchsorted(mask.starts, points, side="right")
-    over = np.where(run > 0, np.maximum(mask.ends[run - 1] - points, 0), 0)
-    return total[run] - over
+    over = np.concatenate([[0], mask.ends])[run] - points
+    return total[run] - np.maximum(over, 0, out=over)

@@ -40,3 +40,28 @@ def recall(triggers: Sequence[str], guesses: Sequence[Sequence[str]]) -> Array:
             for trigger, some in zip(triggers, guesses, strict=True)
         ]
     )
+
+
+def with_trigger(prompt: str, trigger: str) -> str:
+    """Append a trigger to a request as the organisers do: as a sentence of its own."""
+    prompt = prompt if prompt.endswith((".", "?")) else prompt + "."
+    trigger = trigger + "." if trigger and trigger[-1].isalpha() else trigger
+    return f"{prompt} {trigger} "
+
+
+def official_success(answers: dict[str, list[list[str]]], targets: Sequence[str]) -> float:
+    """REASR as MLRC-Bench computes it, in [0, 1]; for comparison with published numbers only.
+
+    The n-th entry of the predictions is held against the n-th target of the ground truth, so that
+    right triggers in another order score 0.
+
+    Args:
+        answers: Target -> for each guess what the model said to each prompt, in the order in which
+            the method wrote its predictions.
+        targets: Targets in the order of the ground truth.
+    """
+    best = [
+        max(sum(target in text for text in said) / len(said) for said in guesses)
+        for target, guesses in zip(targets, answers.values(), strict=True)
+    ]
+    return sum(best) / len(best)

@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 
 def statistic(*, labels: Arrays, inputs: Arrays, read: OutputReader) -> Statistic:
     """Units are videos; classes that no video of a subset holds are left out of its mean."""
-    n = len(np.asarray(inputs["features"]))
+    n = len(inputs["duration"] if "duration" in inputs else inputs["features"])
     truth = np.asarray(labels["segments"], np.float64)
     found = read("detections", (None, 5))
     if len(found) > MAX_PER_VIDEO * n:

@@ -6,6 +6,7 @@ Kinds: strokes (written characters of curved lines), gratings (two Gabor waves),
 fields of one spectrum), constellations (blobs at fixed places), and outlines (polygons). Each kind
 is used for two domains with parameters of their own, one of them for training. A class is a point
 of a domain's space, an image a jittered, noisy drawing of it. Everything is drawn from the seed.
+Every few-shot task has drawings of its own: no query is an example of another task.
 """
 
 from collections.abc import Callable
@@ -15,11 +16,12 @@ import numpy as np
 
 from agentbench_tasks.research_data import Instance
 
-SIDE, CLASSES, IMAGES = 20, 24, 30
+SIDE, CLASSES, IMAGES, QUERIES = 20, 24, 30, 5
 TRAIN, DEV, TEST = (0, 1, 2, 3, 4), (5, 6), (7, 8, 9)
 TASKS_PER_DOMAIN = {"dev": 50, "test": 80}
 Array = np.ndarray[Any, Any]
 Draw = Callable[[np.random.Generator], Array]
+Drawings = Callable[[np.random.Generator, int], Array]
 _Y, _X = np.mgrid[:SIDE, :SIDE] / (SIDE - 1) * 2 - 1
 
 
@@ -33,11 +35,12 @@ def generate(seed: np.random.SeedSequence) -> Instance:
     world, picture, dev, test = (np.random.default_rng(s) for s in seed.spawn(4))
     kinds = (_strokes, _gratings, _clouds, _constellations, _outlines)
     order = (0, 1, 2, 3, 4, 1, 4, 0, 2, 3)
-    domains = [_domain(kinds[k], world, picture) for k in order]
+    domains = [_domain(kinds[k], world) for k in order]
+    train = [[draw(picture, IMAGES) for draw in domains[d]] for d in TRAIN]
     dev_inputs, dev_labels = _tasks(domains, DEV, TASKS_PER_DOMAIN["dev"], dev)
     test_inputs, test_labels = _tasks(domains, TEST, TASKS_PER_DOMAIN["test"], test)
     return Instance(
-        train={"images": np.stack([domains[d] for d in TRAIN])},
+        train={"images": np.array(train)},
         dev=dev_inputs,
         test=test_inputs,
         dev_labels=dev_labels,
@@ -46,21 +49,21 @@ def generate(seed: np.random.SeedSequence) -> Instance:
 
 
 def _domain(
-    kind: Callable[[np.random.Generator], Callable[[], Draw]],
-    world: np.random.Generator,
-    picture: np.random.Generator,
-) -> Array:
-    """Return (24, 30, 20, 20) uint8."""
+    kind: Callable[[np.random.Generator], Callable[[], Draw]], world: np.random.Generator
+) -> list[Drawings]:
+    """Return for each of 24 classes a function that draws n images (n, 20, 20) uint8."""
     new_class = kind(world)
     contrast, noise = world.uniform(0.6, 0.9), world.uniform(0.1, 0.25)
-    images = []
-    for _ in range(CLASSES):
-        draw = new_class()
-        images.append([draw(picture) for _ in range(IMAGES)])
-    clean = contrast * np.array(images) + noise * picture.standard_normal(
-        (CLASSES, IMAGES, SIDE, SIDE)
-    )
-    return (np.clip(clean, 0, 1) * 255).astype(np.uint8)
+
+    def drawings(draw: Draw) -> Drawings:
+        def several(rng: np.random.Generator, n: int) -> Array:
+            clean = contrast * np.array([draw(rng) for _ in range(n)])
+            clean += noise * rng.standard_normal((n, SIDE, SIDE))
+            return (np.clip(clean, 0, 1) * 255).astype(np.uint8)
+
+        return several
+
+    return [drawings(new_class()) for _ in range(CLASSES)]
 
 
 def _blobs(points: Array, width: float) -> Array:
@@ -185,7 +188,7 @@ def _outlines(world: np.random.Generator) -> Callable[[], Draw]:
 
 
 def _tasks(
-    domains: list[Array], chosen: tuple[int, ...], n: int, rng: np.random.Generator
+    domains: list[list[Drawings]], chosen: tuple[int, ...], n: int, rng: np.random.Generator
 ) -> tuple[dict[str, Array], dict[str, Array]]:
     parts: dict[str, list[Array]] = {k: [] for k in ("s", "sl", "st", "q", "ql", "qt")}
     ways, domain = [], []
@@ -195,8 +198,8 @@ def _tasks(
             ways.append(way)
             domain.append(d)
             for label, c in enumerate(rng.permutation(CLASSES)[:way]):
-                picks = domains[d][c][rng.permutation(IMAGES)]
-                for name, images in (("s", picks[:shot]), ("q", picks[shot : shot + 5])):
+                drawn = domains[d][c](rng, shot + QUERIES)
+                for name, images in (("s", drawn[:shot]), ("q", drawn[shot:])):
                     parts[name].append(images)
                     parts[name + "l"].append(np.full(len(images), label, np.int16))
                     parts[name + "t"].append(np.full(len(images), task, np.int16))

@@ -32,3 +32,15 @@ def official_reciprocal_rank(predicted: Sequence[str], truth: str) -> float:
     """
     place = str(list(predicted)).find(truth)
     return 1.0 / (place + 1) if place >= 0 else 0.0
+
+
+def official_mean_reciprocal_rank(
+    predicted: Sequence[Sequence[str]], truth: Sequence[str]
+) -> float:
+    """Mean of `official_reciprocal_rank` as MLRC-Bench takes it, for comparison only.
+
+    Lists are not cut at 100, and sessions without a prediction are left out of the mean: answering
+    the first session alone, and rightly, scores 1/3 too.
+    """
+    ranks = [official_reciprocal_rank(p, t) for p, t in zip(predicted, truth, strict=False)]
+    return sum(ranks) / len(ranks)

@@ -83,3 +83,23 @@ def official_logistic_attack(unlearned: Array, retrained: Array) -> tuple[float,
         rates.append([(guess[y[test] == 0] == 1).mean(), (guess[y[test] == 1] == 0).mean()])
     fpr, fnr = np.mean(rates, 0)
     return float(fpr), float(fnr)
+
+
+def official_statistic(logits: Array) -> Array:
+    """MLRC-Bench's attack statistic, -log max p, from logits (..., classes): (...).
+
+    It is the cross-entropy of the *predicted* label, so that a network that is surely wrong looks
+    like one that is surely right. For comparison only; `score.log_odds` asks for the true label.
+    """
+    top = logits.max(-1, keepdims=True)
+    return np.log(np.exp(logits - top).sum(-1))
+
+
+def official_retrained(statistic: Array, unlearned: Array, rng: np.random.Generator) -> Array:
+    """MLRC-Bench's "retrained models" in its development phase, for comparison only.
+
+    One retrained network, and around its statistic (S,) as many draws of Gaussian noise as there
+    are unlearned models, with a tenth of the standard deviation of theirs (M, S). Retraining is
+    not distributed like that: networks that were really retrained score 0.16 to 0.18, not 1.
+    """
+    return statistic + rng.standard_normal(unlearned.shape) * unlearned.std() / 10

@@ -40,10 +40,15 @@ def statistic(*, labels: Arrays, inputs: Arrays, read: OutputReader) -> Statisti
 
 
 def confidence(weights: dict[str, Array], x: Array, y: Array) -> Array:
-    """Logit-scaled confidence in the true label, log p - log(1 - p), of all models: (M, S)."""
-    logits = forward(weights, x)[0].astype(np.float64)
+    """Logit-scaled confidence in the true label of all models: (M, S)."""
+    return log_odds(forward(weights, x)[0], y)
+
+
+def log_odds(logits: Array, y: Array) -> Array:
+    """Log p - log(1 - p), p the probability of label y (S,), from logits (..., S, classes)."""
+    logits = logits.astype(np.float64)
     p = np.take_along_axis(
-        softmax(logits), np.broadcast_to(y[None, :, None], (*logits.shape[:2], 1)), 2
+        softmax(logits), np.broadcast_to(y[:, None], (*logits.shape[:-1], 1)), -1
     )
     p = np.clip(p[..., 0], 1e-9, 1 - 1e-9)
     return np.log(p) - np.log1p(-p)

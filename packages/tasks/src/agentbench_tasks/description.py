@@ -7,6 +7,8 @@ def describe(task: Task) -> str:
     """The text that the agent reads: the problem, the metric, the table to hand in."""
     better = "higher" if task.higher_is_better else "lower"
     params = "".join(f", {key} = {value}" for key, value in task.metric.params.items())
+    if (task.metric.offset, task.metric.scale) != (0, 1):
+        params += f"; the score is {task.metric.offset:g} + {task.metric.scale:g} x that"
     lines = [
         f"# {task.title}",
         "",

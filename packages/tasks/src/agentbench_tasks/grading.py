@@ -1,5 +1,7 @@
 """Grade a submission on the host: score, place on the human board, margin between anchors."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -9,9 +11,10 @@ from pydantic import Field
 from agentbench_scoring import Leaderboard, Medal, SubmissionSpec, TargetSpec, score_submission
 from agentbench_tasks.build import ANSWERS, PART
 from agentbench_tasks.errors import PreparationError
-from agentbench_tasks.prepare import PreparedTask
+from agentbench_tasks.kaggle import read_board
+from agentbench_tasks.preparation import PreparedTask
 from agentbench_tasks.record import Record
-from agentbench_tasks.task import SubmissionTask
+from agentbench_tasks.task import BoardSummary, SubmissionTask
 
 Part = Literal["public", "private", "all"]
 
@@ -28,7 +31,7 @@ class Grade(Record):
         score: The metric's value.
         higher_is_better: Direction of the metric.
         human_rank: Share of human teams beaten, in [0, 1]; None without a usable board. Read off
-            the board's quantiles.
+            the whole board where it was fetched with the data, else off its quantiles.
         position: Place on the board, 1 is the best.
         medal: Medal that the place would win.
         margin: (score - trivial) / (strong - trivial): 0 is no learning, 1 is the strong anchor;
@@ -104,8 +107,10 @@ def grade(
     result = score_submission(
         submission_spec(task), submission, answers, part=None if part == "all" else part
     )
-    score = result.value
-    board = leaderboard(task) if prepared.synthetic is None else None
+    score = task.metric.offset + task.metric.scale * result.value
+    board = (
+        None if prepared.synthetic is not None else leaderboard(task, read_board(prepared.board))
+    )
     human_rank = None if board is None else board.human_rank(score)
     margin = _margin(prepared, score)
     progress = min(max(margin or 0.0, 0.0), 1.0) if human_rank is None else human_rank
@@ -126,16 +131,43 @@ def grade(
     )
 
 
-def leaderboard(task: SubmissionTask) -> Leaderboard | None:
-    """The private board, from its quantiles; None without one that ranks anybody."""
+def leaderboard(task: SubmissionTask, scores: Sequence[float] = ()) -> Leaderboard | None:
+    """The private board; None without one that ranks anybody.
+
+    Args:
+        task: The task, which has the board's quantiles.
+        scores: The whole board as fetched; used if it is nearer to the private board's quantiles
+            than to the public one's.
+    """
     if task.board is None or task.board.private.best == task.board.private.worst:
         return None
     board = task.board.private
+    if (
+        scores
+        and _gap(scores, board) <= _NEAR
+        and (task.board.public is None or _gap(scores, board) <= _gap(scores, task.board.public))
+    ):
+        return Leaderboard(scores, higher_is_better=task.higher_is_better)
     quantiles = {0: board.best, 0.01: board.p1, 0.05: board.p5, 0.1: board.p10, 0.25: board.p25}
     quantiles |= {0.5: board.p50, 0.75: board.p75, 0.9: board.p90, 1: board.worst}
     return Leaderboard.from_quantiles(
         quantiles, n_teams=board.n, higher_is_better=task.higher_is_better
     )
+
+
+_NEAR = 0.1
+
+
+def _gap(scores: Sequence[float], board: BoardSummary) -> float:
+    """Largest difference of the upper quantiles, as a share of their spread."""
+    ranked = sorted(scores, reverse=board.best > board.p90)
+    known = {0.01: board.p1, 0.1: board.p10, 0.25: board.p25, 0.5: board.p50}
+    spread = abs(board.best - board.p50) or 1.0
+    differences = [
+        abs(ranked[max(math.ceil(share * len(ranked)), 1) - 1] - score) / spread
+        for share, score in known.items()
+    ]
+    return max(differences)
 
 
 def _margin(prepared: PreparedTask, score: float) -> float | None:

@@ -9,14 +9,14 @@ from pathlib import Path
 import polars as pl
 
 from agentbench_tasks.build import build
+from agentbench_tasks.checks import check
 from agentbench_tasks.errors import PreparationError
+from agentbench_tasks.kaggle import BOARD
 from agentbench_tasks.manifest import Manifest, check_files, list_files, read_manifest
+from agentbench_tasks.recipe import KaggleSource
 from agentbench_tasks.source import fetch
 from agentbench_tasks.synthesise import synthesise
 from agentbench_tasks.task import Task
-
-_BATCH_ROWS = 50_000
-
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -41,6 +41,13 @@ class PreparedTask:
     def public(self) -> Path:
         """What the agent gets: train, test, sample submission, description, media."""
         return self.path / "public"
+
+    @property
+    def board(self) -> Path:
+        """The whole leaderboard, if Kaggle gave it when the raw files were fetched."""
+        source = self.task.recipe.source
+        competition = source.competition if isinstance(source, KaggleSource) else self.task.name
+        return self.path.parent.with_name(competition) / BOARD
 
     @property
     def private(self) -> Path:
@@ -97,6 +104,8 @@ def prepare(
                 files.mkdir()
                 synthesise(task, files, rows=synthetic, seed=seed)
             build(task, files, work / "made")
+            if synthetic is None:
+                check(task.recipe, work / "made")
             manifest = Manifest.of(task, files=list_files(work / "made"), synthetic=synthetic)
             manifest.write(work / "made")
             _publish(work / "made", target)
@@ -104,7 +113,7 @@ def prepare(
         # polars raises plain OSErrors, whose number stands in the text only
         if error.errno in _FULL or any(f"os error {number}" in str(error) for number in _FULL):
             raise PreparationError(
-                f"no space left in {home} while preparing {task.name}; nothing was kept"
+                f"no space left in {home} while preparing {task.name}; nothing was prepared"
             ) from error
         raise
     except pl.exceptions.PolarsError as error:
@@ -125,7 +134,7 @@ def _verified(task: Task, target: Path) -> PreparedTask | None:
             f"{target} was prepared from another definition of {task.name} version {task.version};"
             " remove the folder, or raise the task's version"
         )
-    check_files(target, manifest)
+    check_files(target, manifest.files)
     return PreparedTask(
         task=task, path=target, digest=manifest.digest, synthetic=manifest.synthetic
     )
