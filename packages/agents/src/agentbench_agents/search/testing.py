@@ -4,10 +4,9 @@
 and what was tried are taken from the text alone. Its draft is a random estimator with random
 settings, its improvement changes one setting, its crossover takes each setting from either parent,
 its ensemble averages. Some programs have a bug, or write fractions where integers are asked for; it
-fixes both when it is asked to. Draws depend on
-the programs in the conversation, its length and `Sampling.seed`, so it answers the same whoever
-asks first and wherever the data lie. For `react` it
-reads about the task, runs one program and submits.
+fixes both when it is asked to. For `react` it reads about the task, runs one program and submits.
+Draws depend on the programs in the conversation, its length and `Sampling.seed`, so it answers the
+same whoever asks first and wherever the data lie.
 
 `WarmInterpreter` runs trusted programs without a sandbox, in forks of an interpreter that has
 imported scikit-learn already.
