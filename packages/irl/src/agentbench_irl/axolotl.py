@@ -74,7 +74,7 @@ class IQLearnArgs(BaseModel):
             wrong = [name for name in _CONTRADICTIONS if given.get(name)]
             if wrong:
                 raise ValueError(f"iqlearn cannot be used with {', '.join(wrong)}; remove one")
-        return cast("Any", data)
+        return data
 
 
 class IQLearnPlugin(BasePlugin):

@@ -1,4 +1,6 @@
 """The model card that is saved beside the weights."""
+# transformers annotates its arguments in part
+# pyright: reportUnknownMemberType=false
 
 from collections.abc import Mapping
 from importlib.metadata import version

@@ -1,6 +1,7 @@
 """Several texts in a row: which share one, and whether the model keeps them apart."""
 # torch and transformers annotate models in part
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
 
 from collections.abc import Sequence
 

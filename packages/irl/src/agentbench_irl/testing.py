@@ -1,6 +1,6 @@
 """Tiny models and tokenizers, made on the spot: for tests, examples and benchmarks, offline."""
 # torch and transformers annotate these in part
-# pyright: reportUnknownMemberType=false, reportCallIssue=false
+# pyright: reportUnknownMemberType=false, reportCallIssue=false, reportUnknownVariableType=false
 
 import itertools
 import math
