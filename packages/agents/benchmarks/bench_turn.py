@@ -58,7 +58,7 @@ def ours(turns: int, data: Path, submission: bytes | None) -> Cost:
         model = RecordedModel(
             ScriptedModel(lambda _: ANSWER), trajectory=trajectory, spend=env.spend
         )
-        agent = React(tools=False, window=10_000_000)
+        agent = React(tools=False)
         cost = timed(lambda: agent.run(env, model))
         assert env.spend.steps == turns
         env.close()

@@ -85,8 +85,8 @@ SCAFFOLDS: dict[str, tuple[str, dict[str, Any]]] = {
     "tree, evolutionary": ("tree", {"policy": "evolutionary"}),
     "aide": ("aide", {}),
     "one_shot": ("one_shot", {}),
-    "react, tools": ("react", {"window": 8000}),
-    "react, fenced": ("react", {"tools": False, "window": 8000}),
+    "react, tools": ("react", {}),
+    "react, fenced": ("react", {"tools": False}),
 }
 
 

@@ -318,7 +318,7 @@ def test_a_failing_server_is_no_failure_of_the_agent(run: Callable[..., Run]) ->
         ("tree", {"policy_params": {"width": 1}}, "width"),
         ("tree", {"operators": ["draft", "improve"]}, "no operator to debug"),
         ("tree", {"in_flight": 0}, "in_flight must be at least 1, not 0"),
-        ("react", {"window": 100}, "window more than max_tokens"),
+        ("react", {"max_tokens": 0}, "max_tokens >= 1, not 3 and 0"),
         ("aide", {"policy": "mcts"}, "unexpected keyword"),
     ],
 )
