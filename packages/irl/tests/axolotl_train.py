@@ -4,7 +4,7 @@ axolotl pins versions of torch and transformers that others here do not live wit
 put on the path without what it depends on; what it imports beyond that is not needed here.
 """
 # pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
+# pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false, reportCallIssue=false
 
 import json
 import sys

@@ -4,7 +4,8 @@ LLaMA-Factory pins old versions of what others here need, so that its trainer is
 parts of the package that a text loss never meets; they stand here as names without a body.
 """
 # pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportAttributeAccessIssue=false
 
 import json
 import sys

@@ -37,7 +37,7 @@ def rows(*texts: str) -> Transitions:
 class Case:
     rows: Transitions = field(default_factory=lambda: rows("uAAAAA"))
     options: dict[str, Any] = field(default_factory=dict[str, Any])
-    head: dict[str, float] = field(default_factory=dict[str, float])
+    head: dict[str, Any] = field(default_factory=dict[str, Any])
     mixture: bool = False
 
 
