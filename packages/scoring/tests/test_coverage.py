@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from agentbench_scoring.aggregates import estimate
 from agentbench_scoring.comparison import compare
 from agentbench_scoring.results import read_results
+from agentbench_scoring.task_means import estimate
 
 
 def clusters_of(tasks: int, families: Sequence[int]) -> dict[str, str]:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from agentbench_scoring.aggregates import Estimate
 from agentbench_scoring.distributions import student_t_two_sided
 from agentbench_scoring.errors import InvalidInputError, UndefinedMetricError
 from agentbench_scoring.estimators import probability_of_improvement
@@ -21,6 +20,7 @@ from agentbench_scoring.intervals import (
 from agentbench_scoring.measures import Measure, Missing, TaskRuns, headline_measure, task_runs
 from agentbench_scoring.results import Results
 from agentbench_scoring.significance import adjust_pvalues, mcnemar, wilcoxon_signed_rank
+from agentbench_scoring.task_means import Estimate
 
 
 class Comparison(BaseModel):

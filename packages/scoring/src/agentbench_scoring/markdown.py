@@ -6,11 +6,12 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from agentbench_scoring.aggregates import AgentSummary, Estimate
+from agentbench_scoring.aggregates import AgentSummary
 from agentbench_scoring.intervals import Interval
 from agentbench_scoring.measures import Measure
 from agentbench_scoring.ratings import WinRate
 from agentbench_scoring.report import Rating, Report
+from agentbench_scoring.task_means import Estimate
 
 _SPECIAL = re.compile(r"[\\`*_\[\]|~$@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 MEASURE_NAMES: dict[Measure, str] = {

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from string import Template
 
-from agentbench_scoring.aggregates import AgentSummary, Estimate
+from agentbench_scoring.aggregates import AgentSummary
 from agentbench_scoring.comparison import Comparison
 from agentbench_scoring.figures import ForestRow, Line, forest_plot, line_plot, series_class
 from agentbench_scoring.intervals import Interval
@@ -28,6 +28,7 @@ from agentbench_scoring.markdown import (
 from agentbench_scoring.measures import Measure
 from agentbench_scoring.problems import Problem
 from agentbench_scoring.report import Rating, Report
+from agentbench_scoring.task_means import Estimate
 
 _MAX_PAIRS = 28
 _BUDGET_NAMES = {"steps": "steps per run", "cost_usd": "dollars per run"}

@@ -8,13 +8,14 @@ from typing import Literal
 
 import polars as pl
 
-from agentbench_scoring.aggregates import AgentSummary, Estimate
+from agentbench_scoring.aggregates import AgentSummary
 from agentbench_scoring.errors import InvalidInputError
 from agentbench_scoring.markdown import render_markdown
 from agentbench_scoring.measures import Missing
 from agentbench_scoring.page import render_page
 from agentbench_scoring.report import Report, build_report
 from agentbench_scoring.results import Results, read_results
+from agentbench_scoring.task_means import Estimate
 
 Format = Literal["md", "json", "parquet", "html"]
 FORMATS: tuple[Format, ...] = ("md", "json", "parquet", "html")
