@@ -15,7 +15,7 @@ Header = dict[str, Any]
 Frame = tuple[Header, bytes]
 Buffer = bytes | bytearray | memoryview
 
-MAX_GUEST_HEADER = 1 << 20
+MAX_GUEST_HEADER = 4 << 20
 STDERR_KEPT = 4096
 
 

@@ -137,6 +137,8 @@ def kill_tree(root: int, children: Children, patience_s: float = 20.0) -> bool:
     deadline = time.monotonic() + patience_s
     own = root == os.getpid()
     while time.monotonic() < deadline:
+        if not own and root not in descendants(os.getpid()):
+            return True  # gone, and without a process namespace its number may be a stranger's
         if not own and root not in children.status:
             send_signal(root, signal.SIGSTOP)
         victims = freeze(root)
