@@ -175,7 +175,9 @@ def test_what_a_session_says_is_bounded(sandbox: Sandbox) -> None:
         assert error is not None
         assert len(error.message.encode()) == len(error.traceback.encode()) == 64 << 10
         kernel.run(SPEAKS_FOR_ITSELF + "for _ in range(9000): session.control.send({'pid': 1})")
-        liar = "session.control.send({'done': True, 'value': 7, 'error': ['x'], 'x': 'y' * (3 << 20)})"
+        liar = (
+            "session.control.send({'done': True, 'value': 7, 'error': ['x'], 'x': 'y' * (3 << 20)})"
+        )
         lied = kernel.run(liar)
         assert (lied.value, lied.error) == (None, None)
         assert kernel.run("1").error is None
