@@ -40,19 +40,6 @@ def full_workspace_is_noticed(sandbox: Sandbox) -> None:
     assert_alive(sandbox)
 
 
-@needs("disk", "python")
-def empty_directories_cost(sandbox: Sandbox) -> None:
-    """Names are not free: they are on the disk too, or in the kernel's memory."""
-    code = (
-        "import os, time\ntry:\n    for n in range(400_000): os.mkdir(f'd{n}')\n"
-        "except OSError as error: print(error)\ntime.sleep(10)"
-    )
-    result = py(sandbox, code, timeout_s=60)
-    sh(sandbox, "find . -name 'd*' -delete", timeout_s=60)
-    assert result.disk_limit_hit or result.oom_killed or "No space left" in result.stdout, result
-    assert_alive(sandbox)
-
-
 @needs("disk=watchdog", "python")
 def removed_files_count(sandbox: Sandbox) -> None:
     """Files without a name that a process still has open are on the disk."""
@@ -70,7 +57,7 @@ def deep_files_count(sandbox: Sandbox) -> None:
     """Nesting beyond what a path can name hides nothing from whoever counts."""
     code = (
         "import os, time\nfor n in range(1500): os.mkdir('deep'); os.chdir('deep')\n"
-        "open('x', 'wb').write(bytes(140 << 20))\ntime.sleep(10)"
+        "open('x', 'wb').write(b'x')\ntime.sleep(10)"
     )
     assert py(sandbox, code, timeout_s=60).disk_limit_hit
     for _ in range(50):  # what is that deep is over the limit, so removing it is ended as well
@@ -250,7 +237,6 @@ def executables_can_be_made(sandbox: Sandbox) -> None:
 HOSTILE_FILES: tuple[Case, ...] = (
     full_tmp_is_enospc,
     full_workspace_is_noticed,
-    empty_directories_cost,
     removed_files_count,
     deep_files_count,
     full_shared_memory_is_enospc,
