@@ -52,7 +52,7 @@ class Branching:
         env.step(ExecuteCode(code=WRITE.format(salt=1)).to_text())
         left, right = env.fork(), env.fork()
         left.step(ExecuteCode(code=WRITE.format(salt=2)).to_text())
-        env.step("no action at all")
+        env.step(json.dumps({"action": "execute_code", "params": {"code": "#" * 20_000, "x": 1}}))
         right.step(ExecuteCode(code=WRITE.format(salt=3)).to_text())
         deeper = left.fork()
         right.step(ExecuteCode(code="1 / 0").to_text())

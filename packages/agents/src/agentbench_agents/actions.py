@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from agentbench_agents.errors import AgentsError
+
 if TYPE_CHECKING:
     from agentbench_agents.episode import Episode, Outcome
 
@@ -122,6 +124,19 @@ SUBMISSION_ACTIONS: tuple[type[Action], ...] = (
     Reset,
     Submit,
 )
+
+
+def check_names(actions: Sequence[type[Action]]) -> tuple[type[Action], ...]:
+    """Return the actions, of which no two have one name.
+
+    Raises:
+        AgentsError: Two have; the second could never be called.
+    """
+    names = [action.name for action in actions]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise AgentsError(f"two actions are named {twice!r}; give yours another name")
+    return tuple(actions)
 
 
 class ActionError(ValueError):

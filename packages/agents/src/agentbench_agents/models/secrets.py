@@ -50,8 +50,8 @@ def redact(text: str, *, secrets: Iterable[str] = ()) -> str:
 def redact_json(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """Return a JSON value with the secrets in its strings replaced; keys and numbers stay.
 
-    A value and not its JSON text: there `\\n` would make a word of what begins a line, and a
-    password could seem to reach from one string into the next.
+    A value and not its JSON text: there the letter of an escape would make a word of what begins a
+    line, and a password could seem to reach from one string into the next.
     """
     return _walked(value, _spellings(environment_secrets()))
 
@@ -81,7 +81,7 @@ def _blanked(text: str, secrets: Iterable[str]) -> str:
 
 
 def _blank(match: "re.Match[str]") -> str:
-    """``sk-`` inside a word such as ``task-`` begins no key; after ``\\n`` in JSON text it does."""
+    """``sk-`` inside a word such as ``task-`` begins no key; after an escape in JSON it does."""
     before = match.string[max(0, match.start() - 6) : match.start()]
     inside = before[-1:].isalnum() and _ESCAPE.search(before) is None
     return match[0] if inside else REDACTED
