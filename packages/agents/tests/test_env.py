@@ -37,11 +37,6 @@ from agentbench_tasks import load_task, prepare
 WRITE_SAMPLE = "import shutil; shutil.copy('input/sample_submission.csv', 'submission.csv')"
 
 
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
-
-
 @pytest.fixture
 def env(data: Path) -> Iterator[TaskEnv]:
     made = TaskEnv("digits", data_root=data, sandbox="local")
@@ -132,11 +127,13 @@ WRONG_ACTIONS = {
 
 
 @pytest.mark.parametrize("text", WRONG_ACTIONS.values(), ids=WRONG_ACTIONS)
-def test_a_wrong_action_is_an_observation_not_an_exception(env: TaskEnv, text: str) -> None:
+def test_a_wrong_action_is_an_observation_not_an_exception(data: Path, text: str) -> None:
+    env = null_env(data, NullSandbox())
     observation, reward, terminated, truncated, info = env.step(text)
     assert info["status"] == "invalid_action"
     assert (reward, terminated, truncated) == (0.0, False, False)
-    assert observation["text"]
+    assert env.observation_space.contains(observation)
+    assert observation["text"].startswith(("Invalid action: ", "There is no valid submission"))
 
 
 def test_validate_code_checks_syntax_imports_and_a_sample(env: TaskEnv) -> None:

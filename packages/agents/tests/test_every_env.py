@@ -32,11 +32,6 @@ ROWS = 60
 QUICK = ("spaceship-titanic", "dogs-vs-cats-redux-kernels-edition", "bike-sharing-demand")
 
 
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
-
-
 def is_kaggle(name: str) -> bool:
     return load_task(name).recipe.source.provider == "kaggle"
 

@@ -27,11 +27,6 @@ from agentbench_tasks.grading import read_answers
 SMALL = Limits(memory_mib=256, disk_mib=64, tmp_mib=32, pids=64)
 
 
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
-
-
 @pytest.fixture(scope="module")
 def env(data: Path) -> Iterator[TaskEnv]:
     made = TaskEnv(

@@ -24,7 +24,6 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from agentbench_agents import (
-    AgentParameterError,
     Budget,
     ExecuteCode,
     GetHistory,
@@ -49,11 +48,6 @@ from agentbench_scoring import Leaderboard
 WRITE_SAMPLE = "import shutil; shutil.copy('input/sample_submission.csv', 'submission.csv')\n"
 SMALL = Limits(memory_mib=640, disk_mib=128, tmp_mib=32, pids=64)
 PACKAGE = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
 
 
 @pytest.fixture
@@ -200,7 +194,6 @@ def test_06_agent_code_cannot_edit_the_record(env: TaskEnv, tmp_path: Path) -> N
 
 def test_07_the_record_grows_by_the_same_bytes_at_every_step(data: Path, tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
-    sizes: list[int] = []
     with Trajectory(path) as trajectory:
         env = null_env(
             data,
@@ -211,10 +204,14 @@ def test_07_the_record_grows_by_the_same_bytes_at_every_step(data: Path, tmp_pat
         )
         for _ in range(300):
             env.step(ExecuteCode(code="print('x' * 5000)").to_text())
-            sizes.append(path.stat().st_size)
-    grown = [b - a for a, b in itertools.pairwise(sizes)]
-    assert max(grown) - min(grown) <= 12  # digits of the ids and of the times
-    assert max(grown) < 3 * 5000
+    sizes: dict[int, int] = {}
+    for event in read_trajectory(path):
+        same = {k: 0 if isinstance(v, int | float) else v for k, v in event.items()}
+        step = int(event.get("step", 0))
+        sizes[step] = sizes.get(step, 0) + len(json.dumps(same))
+    assert len(sizes) == 301
+    assert len({size for step, size in sizes.items() if step}) == 1
+    assert path.stat().st_size < 300 * 3 * 5000
 
 
 def test_08_get_history_does_not_hold_itself_and_is_in_the_observation(data: Path) -> None:
@@ -309,19 +306,23 @@ def test_12_validate_code_keeps_submissions_stops_at_syntax_and_is_cheap(
 
 
 @pytest.mark.parametrize(
-    ("ending", "said"),
-    [("time.sleep(60)", "time limit"), ("1 / 0", "ZeroDivisionError"), ("sys.exit(3)", "code 3")],
+    ("ending", "timeout_s", "said"),
+    [
+        ("time.sleep(60)", 3, "time limit"),
+        ("1 / 0", 60, "ZeroDivisionError"),
+        ("sys.exit(3)", 60, "code 3"),
+    ],
     ids=["time-out", "exception", "exit"],
 )
 def test_13_what_was_printed_before_a_failure_is_kept(
-    data: Path, tmp_path: Path, ending: str, said: str
+    data: Path, tmp_path: Path, ending: str, timeout_s: float, said: str
 ) -> None:
     env = TaskEnv(
         "digits",
         data_root=data,
         sandbox="local",
         limits=SMALL,
-        code_timeout_s=2,
+        code_timeout_s=timeout_s,
         directory=tmp_path,
     )
     env.reset(seed=0)
@@ -342,7 +343,7 @@ def test_14_output_is_trimmed_for_the_agent(env: TaskEnv, tmp_path: Path) -> Non
 
 
 def test_15_a_child_with_its_own_session_does_not_survive_the_time_out(data: Path) -> None:
-    env = TaskEnv("digits", data_root=data, sandbox="local", limits=SMALL, code_timeout_s=2)
+    env = TaskEnv("digits", data_root=data, sandbox="local", limits=SMALL, code_timeout_s=3)
     env.reset(seed=0)
     code = (
         "import os, time\n"
@@ -353,6 +354,7 @@ def test_15_a_child_with_its_own_session_does_not_survive_the_time_out(data: Pat
         "time.sleep(60)\n"
     )
     assert "time limit" in run(env, code)[0]
+    env.episode.code_timeout_s = 60
     look = (
         "import time\nbefore = open('alive').read()\ntime.sleep(0.5)\n"
         "print(before == open('alive').read())"
@@ -364,16 +366,25 @@ def test_15_a_child_with_its_own_session_does_not_survive_the_time_out(data: Pat
 
 def test_16_the_memory_limit_is_that_of_all_processes_together(env: TaskEnv) -> None:
     code = (
-        "import os, time\n"
-        "for _ in range(4):\n"
-        "    if os.fork() == 0:\n"
+        "import os, signal, time\n"
+        "pids = []\n"
+        "for i in range(4):\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0:\n"
         "        held = bytearray(os.urandom(1 << 20)) * 300\n"
-        "        open(f'held{os.getpid()}', 'w'); time.sleep(8); os._exit(0)\n"
-        "print([os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(4)])\n"
-        "print('all held', len([n for n in os.listdir() if n.startswith('held')]))\n"
+        "        open(f'held{i}', 'w').close(); time.sleep(60); os._exit(0)\n"
+        "    pids.append(pid)\n"
+        "ended, since = 0, time.monotonic()\n"
+        "while not ended and time.monotonic() - since < 2:\n"
+        "    if sum(n.startswith('held') for n in os.listdir()) < 4:\n"
+        "        since = time.monotonic()\n"
+        "    ended, _ = os.waitpid(-1, os.WNOHANG); time.sleep(0.02)\n"
+        "print('one was ended' if ended else 'all held', flush=True)\n"
+        "[os.kill(pid, signal.SIGKILL) for pid in pids if pid != ended]\n"
     )
     text, _ = run(env, code)
-    assert "[0, 0, 0, 0]" not in text, text
+    assert "all held" not in text
+    assert "one was ended" in text or "out of memory" in text, text
 
 
 def test_17_a_gpu_limit_is_enforced_or_refused(data: Path) -> None:
@@ -400,6 +411,7 @@ def test_18_the_time_of_a_program_and_of_the_run_are_two_limits(data: Path) -> N
 def test_19_construction_works_in_a_thread_and_leaves_signal_handlers_alone(data: Path) -> None:
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     before = [signal.getsignal(n) for n in numbers]
+    null_env(data, NullSandbox()).close()  # in the main thread it could install handlers
     seen: list[str] = []
 
     def work() -> None:
@@ -422,9 +434,8 @@ def test_20_a_second_environment_of_a_task_leaves_the_first_one_s_record_alone(
     paths = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
     trajectories = [Trajectory(p) for p in paths]
     envs = [null_env(data, NullSandbox(), trajectory=t) for t in trajectories]
-    for step, env in enumerate((envs[0], envs[1], envs[0]), 1):
+    for env in (envs[0], envs[1], envs[0]):
         env.step(RequestInfo(info_type="name").to_text())
-        assert step
     counts = [sum(e["type"] == "action" for e in read_trajectory(p)) for p in paths]
     assert counts == [2, 1]
     assert not set(logging.root.manager.loggerDict) - set(loggers)
@@ -517,10 +528,8 @@ def test_24_metadata_is_that_of_the_task(data: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(agent_classes()))
 def test_25_every_agent_that_is_listed_takes_an_environment_and_a_model(name: str) -> None:
-    try:
-        agent = find_agent(name)
-    except AgentParameterError as error:  # a command, say, that only the user can name
-        pytest.skip(str(error))
+    needed = {"black_box": {"command": "true"}}  # what only the user can name
+    agent = find_agent(name, needed.get(name, {}))
     inspect.signature(agent.run).bind(object(), object())
 
 
