@@ -107,16 +107,22 @@ def test_03_agent_code_cannot_read_the_answers(env: TaskEnv) -> None:
     private = env.prepared.private / "answers.csv"
     assert private.is_file()
     code = (
-        "import pathlib, shutil\n"
-        f"tried = [{str(private)!r}, 'input/../private/answers.csv']\n"
-        "real = pathlib.Path('input').resolve().parent / 'private' / 'answers.csv'\n"
-        "for path in (*tried, real):\n"
+        "import os, pathlib, shutil\n"
+        f"tried = [{str(private)!r}, 'input/../private/answers.csv', 'input/private/answers.csv']\n"
+        "tried += [pathlib.Path('input').resolve().parent / 'private' / 'answers.csv']\n"
+        "for root in ('/', 'input/', '/proc/1/root'):\n"
+        "    for folder, folders, names in os.walk(root):\n"
+        "        folders[:] = [f for f in folders if f not in ('proc', 'sys', 'usr')]\n"
+        "        tried += [os.path.join(folder, n) for n in names if n == 'answers.csv']\n"
+        "for path in tried:\n"
         "    try:\n"
         "        shutil.copy(path, 'submission.csv'); print('LEAK', path)\n"
         "    except OSError:\n"
         "        pass\n"
+        "print('tried', len(tried))\n"
     )
     text, info = run(env, code)
+    assert "tried" in text
     assert "LEAK" not in text
     assert info["status"] == "no_submission"
 
