@@ -150,13 +150,12 @@ def parse_action(text: str, actions: Sequence[type[Action]]) -> Action:
         ActionError: The text is no JSON object of the right form, names no known action, or its
             parameters are wrong.
     """
-    expected = 'expected {"action": NAME, "params": {...}}, NAME one of ' + _names(actions)
     try:
         envelope = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ActionError(f"not a JSON object; {expected}") from error
+        raise ActionError(f"not a JSON object; {_expected(actions)}") from error
     if not isinstance(envelope, dict) or set(envelope) - {"action", "params"}:  # pyright: ignore[reportUnknownArgumentType]
-        raise ActionError(f"not an action; {expected}")
+        raise ActionError(f"not an action; {_expected(actions)}")
     fields: dict[str, Any] = envelope  # pyright: ignore[reportUnknownVariableType]
     return build_action(fields.get("action"), fields.get("params") or {}, actions)
 
@@ -238,6 +237,10 @@ def _type_name(schema: Mapping[str, Any]) -> str:
     if "anyOf" in schema:
         return " | ".join(_type_name(s) for s in schema["anyOf"])
     return str(schema.get("type", "any"))
+
+
+def _expected(actions: Sequence[type[Action]]) -> str:
+    return 'expected {"action": NAME, "params": {...}}, NAME one of ' + _names(actions)
 
 
 def _names(actions: Sequence[type[Action]]) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 _SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(_ID)?$", re.IGNORECASE)
@@ -29,8 +30,14 @@ REDACTED = "[secret]"
 def environment_secrets(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """Values of environment variables whose names say that they are secret, longest first."""
     variables = os.environ if environ is None else environ
-    found = {v for k, v in variables.items() if _SECRET_NAME.search(k) and len(v) >= _SHORTEST}
-    return tuple(sorted(found, key=lambda value: (-len(value), value)))
+    found = {variables[name] for name in variables if _is_secret(name)}
+    long_enough = (value for value in found if len(value) >= _SHORTEST)
+    return tuple(sorted(long_enough, key=lambda value: (-len(value), value)))
+
+
+@lru_cache(maxsize=4096)  # asked for every variable at every event that is written
+def _is_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None
 
 
 def redact(text: str, *, secrets: Iterable[str] = ()) -> str:
