@@ -142,7 +142,8 @@ def offline_options(name: str, root: Path, *, rows: int) -> dict[str, Any]:
     task = load_any(name)
     if task.kind == "research":
         _make_up(name, root)
-        return {"data_root": root, "sandbox": "local"}
+        limits = Limits(memory_mib=2048, disk_mib=1024)  # without the GPU that a full task asks for
+        return {"data_root": root, "sandbox": "local", "limits": limits}
     synthetic = rows if task.recipe.source.provider == "kaggle" else None
     return {"data_root": root, "sandbox": NullSandbox, "synthetic": synthetic}
 
