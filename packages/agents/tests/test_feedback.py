@@ -21,7 +21,7 @@ from agentbench_agents.testing import NullSandbox
 from agentbench_agents.workspace import CodeRun
 from agentbench_sandbox import ExecResult, Limits
 from agentbench_scoring.issue import Issue, IssueCode
-from agentbench_tasks.build import PART
+from agentbench_tasks.build import ANSWERS, PART
 from agentbench_tasks.grading import read_answers
 
 SMALL = Limits(memory_mib=256, disk_mib=64, tmp_mib=32, pids=64)
@@ -348,3 +348,37 @@ def test_a_grade_on_a_half_is_that_of_its_rows(data: Path, tmp_path: Path) -> No
         sum(g.n for g in grades.values())
         == read_answers(env.prepared).filter(pl.col(PART) == "public").height
     )
+
+
+@pytest.mark.parametrize(
+    ("public", "refused"), [(0, {"public", "validation"}), (1, {"validation"})]
+)
+def test_a_policy_that_has_nothing_to_show_is_refused(
+    public: int, refused: set[str], tmp_path: Path
+) -> None:
+    policies = ("none", "validity", "validation", "public", "public+private")
+    prepared = TaskEnv("digits", data_root=tmp_path, sandbox=NullSandbox).prepared
+    path = prepared.private / ANSWERS
+    answers = pl.read_csv(path)
+    parts = ["public"] * public + ["private"] * (answers.height - public)
+    answers.with_columns(pl.Series(PART, parts)).write_csv(path)
+    for policy in policies:
+        env = TaskEnv("digits", data_root=tmp_path, sandbox=NullSandbox, feedback=policy)
+        if policy in refused:
+            with pytest.raises(
+                AgentsError, match=rf"needs \d public answers and digits has {public}"
+            ):
+                env.reset(seed=0)
+        else:
+            env.reset(seed=0)
+        env.close()
+
+
+def test_halves_are_scored_on_the_scale_of_the_board(data: Path, tmp_path: Path) -> None:
+    prepared = TaskEnv("digits", data_root=data, sandbox=NullSandbox).prepared
+    metric = prepared.task.metric.model_copy(update={"scale": -2.0, "offset": 5.0})
+    prepared = replace(prepared, task=prepared.task.model_copy(update={"metric": metric}))
+    path = tmp_path / "s.csv"
+    table = pl.read_csv(prepared.private / ANSWERS).select("id", "digit")
+    table.write_csv(path)
+    assert grade_half(prepared, path, "validation").score == 3.0

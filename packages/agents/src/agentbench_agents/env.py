@@ -23,6 +23,7 @@ from agentbench_agents.budget import Budget, Spend
 from agentbench_agents.episode import Episode, Outcome, check_feedback
 from agentbench_agents.errors import AgentsError, EpisodeOverError
 from agentbench_agents.feedback import FeedbackProvider, find_providers
+from agentbench_agents.grading import check_parts
 from agentbench_agents.info import greeting
 from agentbench_agents.opening import UNSAFE, SandboxOpener
 from agentbench_agents.research_actions import RESEARCH_ACTIONS
@@ -204,6 +205,7 @@ class TaskEnv(gymnasium.Env[Observation, str]):
             agentbench_sandbox.SandboxError: No sandbox can be had.
             LeakError: The sandbox holds the data that the task was made from.
             EpisodeOverError: This is a fork, which lives for one episode.
+            AgentsError: The task has too few public answers for the feedback policy.
         """
         if self._siblings is not None:
             raise EpisodeOverError(
@@ -304,6 +306,7 @@ class TaskEnv(gymnasium.Env[Observation, str]):
             from agentbench_agents.research import begin_research
 
             return begin_research(self, workspace, self._files, opener, seed=opener.seed)
+        check_parts(self.prepared, self.feedback)
         return Episode(
             prepared=self.prepared,
             workspace=workspace,
