@@ -13,6 +13,8 @@ from agentbench_tasks.research_tasks.rainfall import lite as rainfall
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of prepared tasks; `digits` is there."""
     folder = tmp_path_factory.mktemp("data")
+    for path in (folder, folder.parent):  # as a user's own: where a sandbox gets in, it can read
+        path.chmod(0o755)
     TaskEnv("digits", data_root=folder, sandbox=NullSandbox).close()
     return folder
 

@@ -14,13 +14,14 @@ from agentbench_agents.feedback import HumanFeedback, ModelFeedback, Report, ana
 from agentbench_agents.feedback.analysis import analyse, last_exception
 from agentbench_agents.feedback.known import ISSUES
 from agentbench_agents.feedback.template import template
-from agentbench_agents.grading import grade_half, halve
+from agentbench_agents.grading import check_parts, grade_half, halve
 from agentbench_agents.models import Message
 from agentbench_agents.models.scripted import ScriptedModel
 from agentbench_agents.testing import NullSandbox
 from agentbench_agents.workspace import CodeRun
 from agentbench_sandbox import ExecResult, Limits
 from agentbench_scoring.issue import Issue, IssueCode
+from agentbench_tasks import load_task, prepare
 from agentbench_tasks.build import ANSWERS, PART
 from agentbench_tasks.grading import read_answers
 
@@ -356,21 +357,25 @@ def test_a_grade_on_a_half_is_that_of_its_rows(data: Path, tmp_path: Path) -> No
 def test_a_policy_that_has_nothing_to_show_is_refused(
     public: int, refused: set[str], tmp_path: Path
 ) -> None:
-    envs = {
-        policy: TaskEnv("digits", data_root=tmp_path, sandbox=NullSandbox, feedback=policy)
-        for policy in EPISODES
-    }
-    path = envs["none"].prepared.private / ANSWERS
+    task = load_task("digits")
+    prepared = prepare(task, tmp_path)
+    path = prepared.private / ANSWERS
     answers = pl.read_csv(path)
     parts = ["public"] * public + ["private"] * (answers.height - public)
     answers.with_columns(pl.Series(PART, parts)).write_csv(path)
-    for policy, env in envs.items():
+    for policy in EPISODES:
         if policy in refused:
             with pytest.raises(AgentsError, match=f"public answers and digits has {public}"):
-                env.reset(seed=0)
+                check_parts(prepared, policy)
         else:
-            env.reset(seed=0)
-        env.close()
+            check_parts(prepared, policy)
+
+
+def test_a_task_without_public_answers_tells_validity_unless_asked(data: Path) -> None:
+    options: dict[str, Any] = {"data_root": data, "sandbox": NullSandbox, "synthetic": 60}
+    assert TaskEnv("hubmap-kidney-segmentation", **options).feedback == "validity"
+    with pytest.raises(AgentsError, match="'public' needs 1 public answers"):
+        TaskEnv("hubmap-kidney-segmentation", feedback="public", **options)
 
 
 def test_halves_are_scored_on_the_scale_of_the_board(data: Path, tmp_path: Path) -> None:

@@ -83,6 +83,11 @@ def sample(env: TaskEnv) -> bytes:
     return (env.prepared.public / "sample_submission.csv").read_bytes()
 
 
+def answers(env: TaskEnv) -> bytes:
+    table = (env.prepared.private / "answers.csv").read_text().splitlines()
+    return "\n".join(",".join(line.split(",")[:2]) for line in table).encode()
+
+
 def test_01_step_returns_five_values(data: Path) -> None:
     observation, reward, terminated, truncated, info = null_env(data, NullSandbox()).step("x")
     assert isinstance(observation, dict)
@@ -232,18 +237,25 @@ def test_08_get_history_does_not_hold_itself_and_is_in_the_observation(data: Pat
 
 
 def test_09_the_record_holds_code_arguments_reward_and_observation(
-    env: TaskEnv, tmp_path: Path
+    data: Path, tmp_path: Path
 ) -> None:
-    text, _ = run(env, WRITE_SAMPLE + "print('the output')")
-    env.step(RequestInfo(info_type="name").to_text())
-    events = list(read_trajectory(tmp_path / "trajectory.jsonl"))
+    path, box = tmp_path / "t.jsonl", NullSandbox(stdout=b"the output")
+    with Trajectory(path) as trajectory:
+        env = null_env(data, box, trajectory=trajectory, directory=tmp_path)
+        box.submission = answers(env)
+        observation, reward, *_ = env.step(ExecuteCode(code="print('the output')").to_text())
+        env.step(RequestInfo(info_type="name").to_text())
+    events = list(read_trajectory(path))
     actions = [e for e in events if e["type"] == "action"]
     told = [e for e in events if e["type"] == "observation"]
-    assert actions[0]["params"]["code"].endswith("print('the output')")
-    assert actions[1]["params"] == {"info_type": "name"}
-    assert told[1]["text"] == text
-    assert told[1]["reward"] == env.episode.submissions[0].shown.progress  # pyright: ignore[reportOptionalMemberAccess]
-    assert told[1]["wall_s"] > 0
+    assert [e["params"] for e in actions] == [
+        {"code": "print('the output')"},
+        {"info_type": "name"},
+    ]
+    assert told[1]["text"] == observation["text"]
+    assert "the output" in told[1]["text"]
+    assert told[1]["reward"] == reward == 1.0
+    assert all(e["wall_s"] >= 0 for e in told[1:])
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ your own is a class like these, handed to `TaskEnv(actions=...)`.
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -205,11 +206,13 @@ def tool_manifest(actions: Sequence[type[Action]] = SUBMISSION_ACTIONS) -> list[
     ]
 
 
+@lru_cache(maxsize=256)  # asked for at every reset and by every wrong action
 def signature(action: type[Action]) -> str:
     """Return one line that says how to call an action, for prompts and error messages."""
+    schema = _parameters(action)
     parameters = ", ".join(
-        f"{name}: {_type_name(schema)}" + ("" if name in _required(action) else " (optional)")
-        for name, schema in _parameters(action)["properties"].items()
+        f"{name}: {_type_name(field)}" + ("" if name in schema["required"] else " (optional)")
+        for name, field in schema["properties"].items()
     )
     return f"{action.name} takes {{{parameters}}}"
 
@@ -225,10 +228,6 @@ def _parameters(action: type[Action]) -> dict[str, Any]:
         "required": schema.get("required", []),
         "additionalProperties": False,
     }
-
-
-def _required(action: type[Action]) -> list[str]:
-    return action.model_json_schema().get("required", [])
 
 
 def _type_name(schema: Mapping[str, Any]) -> str:

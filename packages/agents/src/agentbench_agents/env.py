@@ -132,6 +132,8 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         own = RESEARCH_ACTIONS if self.is_research else SUBMISSION_ACTIONS
         self.actions: tuple[type[Action], ...] = check_names((*own, *actions))
         self.prepared = prepare_any(loaded, data_root, synthetic=synthetic)
+        if not self.is_research:
+            check_parts(self.prepared, self.feedback)
         self.backend = sandbox
         self.image = image
         self.limits = limits
@@ -205,7 +207,6 @@ class TaskEnv(gymnasium.Env[Observation, str]):
             agentbench_sandbox.SandboxError: No sandbox can be had.
             LeakError: The sandbox holds the data that the task was made from.
             EpisodeOverError: This is a fork, which lives for one episode.
-            AgentsError: The task has too few public answers for the feedback policy.
         """
         if self._siblings is not None:
             raise EpisodeOverError(
@@ -306,7 +307,6 @@ class TaskEnv(gymnasium.Env[Observation, str]):
             from agentbench_agents.research import begin_research
 
             return begin_research(self, workspace, self._files, opener, seed=opener.seed)
-        check_parts(self.prepared, self.feedback)
         return Episode(
             prepared=self.prepared,
             workspace=workspace,
