@@ -307,13 +307,17 @@ def test_12_validate_code_keeps_submissions_stops_at_syntax_and_is_cheap(
 ) -> None:
     run(env, WRITE_SAMPLE)
     path = env.episode.workspace.output_path
-    broken = "open('../ran', 'w')\ndef f(:\n"
+    broken = "open('../was_run', 'w')\n"
     env.step(ValidateCode(code="open('submission.csv', 'w').write('mine')").to_text())
-    observation, _, _, _, info = env.step(ValidateCode(code=broken).to_text())
-    assert info["status"] == "failed"
-    assert "SyntaxError" in observation["text"]
+    for fault, said in (
+        ("def f(:", "SyntaxError"),
+        ("import nosuch", "not installed here: nosuch"),
+    ):
+        observation, _, _, _, info = env.step(ValidateCode(code=broken + fault).to_text())
+        assert info["status"] == "failed"
+        assert said in observation["text"]
     assert env.episode.workspace.sandbox.read_file(path) == sample(env)
-    assert "ran" not in run(env, "import os; print(sorted(os.listdir()))")[0].split("---")[-1]
+    assert "was_run" not in run(env, "import os; print(sorted(os.listdir()))")[0]
     rows = env.step(ValidateCode(code="print(len(list(open('input/train.csv'))))").to_text())
     assert "\n201" in rows[0]["text"]
     box = Slow()
