@@ -172,9 +172,8 @@ def test_05_a_container_shows_one_task_and_has_no_network_root_or_capability(dat
         "except OSError:\n"
         "    print('network closed')\n"
         "print('interfaces', sorted(os.listdir('/sys/class/net')))\n"
-        "limit = open('/sys/fs/cgroup/memory.max').read() if os.path.exists("
-        "'/sys/fs/cgroup/memory.max') else '0'\n"
-        "print('limited', limit.strip() != 'max')\n"
+        "limits = ('/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory/memory.limit_in_bytes')\n"
+        "print('memory', [open(f).read().strip() for f in limits if os.path.exists(f)])\n"
     )
     text, _ = run(env, code)
     env.close()
@@ -183,7 +182,7 @@ def test_05_a_container_shows_one_task_and_has_no_network_root_or_capability(dat
     assert "files []" in text
     assert "network closed" in text
     assert "interfaces ['lo']" in text
-    assert "limited True" in text
+    assert f"memory ['{SMALL.memory_mib << 20}']" in text
 
 
 def test_06_agent_code_cannot_edit_the_record(env: TaskEnv, tmp_path: Path) -> None:
@@ -287,6 +286,18 @@ def test_11_a_stale_file_is_never_scored(env: TaskEnv) -> None:
     run(env, WRITE_SAMPLE + keep)
     assert run(env, "pass")[1]["status"] == "no_submission"
     assert [s.number for s in env.episode.submissions] == [1, 2]
+    later = (
+        "import os, shutil, signal, time\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid(); [os.close(fd) for fd in (0, 1, 2)]\n"
+        "    [signal.signal(n, signal.SIG_IGN) for n in (signal.SIGTERM, signal.SIGHUP)]\n"
+        "    while True:\n"
+        "        shutil.copy('input/sample_submission.csv', 'submission.csv'); time.sleep(0.01)\n"
+        "while not os.path.exists('submission.csv'):\n"
+        "    time.sleep(0.01)\n"
+    )
+    assert run(env, later)[1]["submission"] == 3
+    assert run(env, "import time; time.sleep(0.5)")[1]["status"] == "no_submission"
 
 
 class Slow(NullSandbox):
@@ -368,9 +379,9 @@ def test_15_a_child_with_its_own_session_does_not_survive_the_time_out(data: Pat
     env = TaskEnv("digits", data_root=data, sandbox="local", limits=SMALL, code_timeout_s=3)
     env.reset(seed=0)
     code = (
-        "import os, time\n"
+        "import os, signal, time\n"
         "if os.fork() == 0:\n"
-        "    os.setsid()\n"
+        "    os.setsid(); signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "    while True:\n"
         "        open('alive', 'w').write(str(time.time())); time.sleep(0.05)\n"
         "time.sleep(60)\n"

@@ -66,9 +66,10 @@ class NullSandbox:
         check: bool = False,
         on_output: "OnOutput | None" = None,
         cancel: threading.Event | None = None,
+        end_background: bool = False,
     ) -> ExecResult:
         """Note the command; a Python program "writes" the submission."""
-        del timeout_s, stdin, env, user, check, on_output, cancel
+        del timeout_s, stdin, env, user, check, on_output, cancel, end_background
         self.commands.append(tuple(argv))
         name = f"{cwd or self.workdir}/submission.csv"
         if argv[0] == "rm":
