@@ -2,6 +2,7 @@ import itertools
 import json
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -104,3 +105,19 @@ def test_an_action_can_name_the_message_that_its_own_thread_came_to(tmp_path: Pa
         trajectory.append_messages(TALK[:2])
         assert trajectory.last_message == 2
     assert seen == [None]
+
+
+def test_what_is_written_is_what_was_said_but_for_keys(tmp_path: Path) -> None:
+    """Blanking must neither join two strings at an address nor miss a key that begins a line."""
+    key = "sk-" + "a1" * 14
+    said: list[dict[str, Any]] = [
+        {"params": {"path": "a://b", "content": "c@d"}},
+        {"params": {"code": "u = 'http://localhost:8000'\n@app.get('/')\ndef f(): ..."}},
+        {"text": f"key:\n{key}\n"},
+    ]
+    path = tmp_path / "t.jsonl"
+    with Trajectory(path) as trajectory:
+        for data in said:
+            trajectory.append("note", data)
+    read = [{k: e[k] for k in ("params", "text") if k in e} for e in read_trajectory(path)]
+    assert read == [*said[:2], {"text": "key:\n[secret]\n"}]

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from agentbench_agents.errors import RunDirectoryError
-from agentbench_agents.models.secrets import redact
+from agentbench_agents.models.secrets import redact_json
 
 _Json = Any
 EventType = Literal["message", "action", "observation", "score", "note"]
@@ -96,16 +96,15 @@ class Trajectory:
 
     def _append(self, type_: str, data: Mapping[str, _Json], parent: int | None) -> int:
         number = self._next
-        event = {
-            "id": number,
-            "parent": parent,
-            "type": type_,
-            "t": round(time.monotonic() - self._start, 4),
-            **data,
-        }
         if self._fd is not None:
-            text = json.dumps(event, ensure_ascii=True, separators=(",", ":"))
-            line = redact(text).encode() + b"\n"
+            event = {
+                "id": number,
+                "parent": parent,
+                "type": type_,
+                "t": round(time.monotonic() - self._start, 4),
+                **redact_json(dict(data)),
+            }
+            line = json.dumps(event, separators=(",", ":")).encode() + b"\n"
             try:
                 written = os.write(self._fd, line)
             except OSError as error:
