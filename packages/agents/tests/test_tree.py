@@ -172,18 +172,28 @@ def test_under_replay_workers_and_one_are_equal_bit_for_bit(
 
 
 def fingerprint(done: Run) -> list[str]:
-    """All of a run but times, ids of events, and numbers that count over branches."""
+    """All of a run but times, ids of events, and numbers that count over branches.
+
+    Of a message, what it follows is a part; of an action, the conversation that led to it.
+    """
     assert done.final is not None
-    said = [
-        json.dumps({k: e[k] for k in ("role", "content")})
+    events = {e["id"]: e for e in done.events}
+
+    def talk(number: int | None) -> list[str]:
+        event = events[number] if number else None
+        return [*talk(event["parent"]), event["role"], event["content"]] if event else []
+
+    said = [talk(e["id"]) for e in done.events if e["type"] == "message"]
+    acted = [
+        [e["action"], e["params"], talk(e.get("message"))]
         for e in done.events
-        if e["type"] == "message"
+        if e["type"] == "action"
     ]
     return [
         *(json.dumps(n) for n in done.nodes),
         json.dumps(done.note("selection")),
         done.final.sha256,
-        *sorted(said),
+        *sorted(json.dumps(one) for one in (*said, *acted)),
         hashlib.sha256(done.final.path.read_bytes()).hexdigest(),
     ]
 
