@@ -3,7 +3,7 @@
 import io
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ DTYPES = ["<f2", "<f4", ">f8", "|i1", "<u2", ">i4", "<u8"]
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("shape", [(), (0,), (5,), (2, 3), (0, 4), (2, 3, 4)])
 def test_what_numpy_saves_is_read(
-    dtype: str, order: Any, shape: tuple[int, ...], reader: OutputReader
+    dtype: str, order: Literal["C", "F"], shape: tuple[int, ...], reader: OutputReader
 ) -> None:
     array = np.asarray(np.arange(np.prod(shape, dtype=int)).reshape(shape), dtype, order=order)
     np.save(reader.folder / "a.npy", array)

@@ -8,6 +8,7 @@ tested once, when the final result is asked for.
 import copy
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -113,6 +114,7 @@ class ResearchEpisode:
     summary: list[str] = field(default_factory=list[str])
     chosen: int | None = None
     result: ResearchOutcome | None = None
+    left_running: int = 0
     anchors: InstanceAnchors = field(init=False)
 
     def __post_init__(self) -> None:
@@ -261,6 +263,7 @@ class ResearchEpisode:
         if best is None or best.shown is None:
             return None
         if self.result is None:
+            remarks = self._end_processes()
             tested = self.runner.run(best.snapshot, best.method, "test")
             pristine = pristine_snapshot(self.task)
             baseline = tested
@@ -272,7 +275,7 @@ class ResearchEpisode:
                 snapshot=best.snapshot,
                 method=best.method,
                 dev=best.shown.score,
-                tested=tested,
+                tested=replace(tested, remarks=(*remarks, *tested.remarks)),
                 baseline=baseline,
             )
             self.trajectory.append("note", {"tested": asdict(self.result)})
@@ -342,6 +345,19 @@ class ResearchEpisode:
 
     # -- the sandbox ----------------------------------------------------------------------------
 
+    def _end_processes(self) -> tuple[str, ...]:
+        """End what the agent left running: it could slow down the baseline, and not the method."""
+        from agentbench_sandbox import SandboxError
+
+        sandbox = self.workspace.sandbox
+        with suppress(SandboxError, OSError):  # closed: nothing runs in it
+            sandbox.exec(["sh", "-c", "kill -9 -1"], timeout_s=30, cwd=sandbox.workdir)
+        if not self.left_running:
+            return ()
+        return (
+            f"scripts left processes running ({self.left_running} times): ended before the test",
+        )
+
     def _check_out(self) -> None:
         sandbox = self.workspace.sandbox
         for name, data in self.task.starter().items():
@@ -375,5 +391,6 @@ class ResearchEpisode:
         sandbox = self.workspace.sandbox
         result = sandbox.exec(argv, timeout_s=limit, stdin=stdin, cwd=sandbox.workdir)
         run = CodeRun(stage="run", result=result, submission=None, timeout_s=limit)
+        self.left_running += result.background > 0
         told = compose(providers, Report(kind="command", run=run))
         return Outcome(text=told, status="ok" if run.ok else "failed")

@@ -22,7 +22,8 @@ from agentbench_tasks.research_data import PreparedResearch, read_arrays, task_m
 
 GROUPS = 20
 _LONGEST_HEADER = 4096
-_NUMBERS = {"f2", "f4", "f8", *(kind + str(width) for kind in "iu" for width in (1, 2, 4, 8))}
+_INTEGERS = tuple(kind + str(width) for kind in "iu" for width in (1, 2, 4, 8))
+_DTYPES = {"int": _INTEGERS, "float": ("f2", "f4", "f8", *_INTEGERS)}
 # What numpy.save writes for an array of at most 16 dimensions. numpy's own reader evaluates a
 # header as Python text, and lets more than a dozen kinds of exception out if that is hostile.
 _HEADER = re.compile(
@@ -148,12 +149,7 @@ class OutputReader:
         Raises:
             InvalidOutputError: It is not what is expected.
         """
-        path = self.file(f"{name}.npy")
-        size = path.stat().st_size
-        array = self._load(path, name, shape, size)
-        allowed = "iu" if kind == "int" else "fiu"
-        if array.dtype.kind not in allowed:
-            raise InvalidOutputError(f"{name}.npy holds {array.dtype}, expected {kind}")
+        array = self._load(self.file(f"{name}.npy"), name, shape, kind)
         if kind == "int":
             return array.astype(np.int64)
         values = array.astype(np.float64)
@@ -177,7 +173,7 @@ class OutputReader:
 
     @staticmethod
     def _load(
-        path: Path, name: str, shape: tuple[int | None, ...], size: int
+        path: Path, name: str, shape: tuple[int | None, ...], wanted: str
     ) -> np.ndarray[Any, Any]:
         with path.open("rb") as file:
             head = _HEADER.match(file.read(_LONGEST_HEADER))
@@ -186,8 +182,8 @@ class OutputReader:
             order, kind, width, fortran, lengths = (part.decode() for part in head.groups())
             if kind == "O":
                 raise InvalidOutputError(f"{name}.npy holds Python objects")
-            if kind + width not in _NUMBERS:
-                raise InvalidOutputError(f"{name}.npy holds {kind + width}, expected numbers")
+            if kind + width not in _DTYPES[wanted]:
+                raise InvalidOutputError(f"{name}.npy holds {kind + width}, expected {wanted}")
             found = tuple(int(length) for length in lengths.split(",") if length.strip())
             fits = len(found) == len(shape) and all(
                 want is None or have == want for have, want in zip(found, shape, strict=True)
@@ -196,6 +192,7 @@ class OutputReader:
                 raise InvalidOutputError(f"{name}.npy has shape {found}, expected {shape}")
             dtype = np.dtype(order + kind + width)
             expected = math.prod(found) * dtype.itemsize + head.end()
+            size = path.stat().st_size
             if expected != size:
                 raise InvalidOutputError(f"{name}.npy has {size} bytes, its header says {expected}")
             file.seek(head.end())

@@ -73,7 +73,9 @@ def threshold_attacks(
 def forget_epsilons(unlearned: Array, retrained: Array, *, pseudo_count: float = 1.0) -> Array:
     """Return an epsilon for every forget example from statistics (M, S) and (M', S)."""
     pairs = zip(unlearned.T, retrained.T, strict=True)
-    return np.array([epsilon(*threshold_attacks(u, r, pseudo_count=pseudo_count)) for u, r in pairs])
+    return np.array(
+        [epsilon(*threshold_attacks(u, r, pseudo_count=pseudo_count)) for u, r in pairs]
+    )
 
 
 def official_forget_epsilons(unlearned: Array, retrained: Array) -> Array:
