@@ -73,6 +73,30 @@ def test_a_best_margin_of_exactly_zero_is_not_dropped() -> None:
     assert (found.best, found.mean, found.failed) == (0.0, -2.5, 0)
 
 
+def test_the_best_trial_has_the_interval_of_its_test_units() -> None:
+    rows = [trial(0, 1.0, status="ok"), trial(1, 5.0, status="ok", margin_low=1.0, margin_high=9.0)]
+    (found,) = summarise_research(rows)
+    assert (found.best, found.best_interval) == (5.0, (1.0, 9.0))
+    (failed,) = summarise_research([trial(0, 0.0, status="timeout")])
+    assert (failed.best, failed.best_interval) == (0.0, None)
+
+
+def test_what_was_noticed_is_reported_once_for_each_trial_and_on_one_line() -> None:
+    odd = ("main.py was changed, ignored", "a\x1b[31m\n0: [bold]fine")
+    rows = [
+        trial(0, 0.0, status="ok", remarks=(*odd, odd[0], *map(str, range(9)))),
+        trial(1, 0.0, status="ok", remarks=odd),
+    ]
+    (found,) = summarise_research(rows)
+    assert found.remarks[odd[0]] == 2
+    text = io.StringIO()
+    print_research(rows, Console(file=text, width=160))
+    lines = text.getvalue().splitlines()
+    assert f"  {TASK}, a, 2 of 2: main.py was changed, ignored" in lines
+    assert f"  {TASK}, a, 2 of 2: a?[31m?0: [bold]fine" in lines
+    assert "  ... and 6 more, in result.json" in lines
+
+
 def test_one_trial_has_the_interval_of_its_test_units() -> None:
     (found,) = summarise_research([trial(0, 5.0, status="ok", margin_low=1.0, margin_high=9.0)])
     assert found.mean_interval == (1.0, 9.0)

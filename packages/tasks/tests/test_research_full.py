@@ -32,14 +32,14 @@ Make = Callable[[str], PreparedResearch]
 @pytest.fixture(scope="module", autouse=True)
 def small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_module("agentbench_tasks.research_tasks.unlearning.full"), "MODELS", 3)
-        patch.setattr(import_module("agentbench_tasks.research_tasks.unlearning.full"), "EPOCHS", 1)
-        patch.setattr(
-            import_module("agentbench_tasks.research_tasks.meta_learning.full"), "TASKS", 4
-        )
-        patch.setattr(
-            import_module("agentbench_tasks.research_tasks.meta_learning.full"), "SIDE", 16
-        )
+        for folder, values in (
+            ("unlearning", {"MODELS": 3, "EPOCHS": 1}),
+            ("meta_learning", {"TASKS": 4, "SIDE": 16}),
+            ("backdoor", {"NEW_TOKENS": 6}),
+        ):
+            module = import_module(f"agentbench_tasks.research_tasks.{folder}.full")
+            for name, value in values.items():
+                patch.setattr(module, name, value)
         yield
 
 

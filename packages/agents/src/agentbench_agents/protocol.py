@@ -84,7 +84,11 @@ class Snapshot:
                     path = made / name
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(data)
-                made.rename(place)
+                try:
+                    made.rename(place)
+                except OSError:  # another branch of the run has kept the same files
+                    if not place.exists():
+                        raise
         return place
 
 
