@@ -75,6 +75,16 @@ def test_files(env: TaskEnv) -> None:
     assert text.endswith("1\tx = 41 + 1\n2\tprint(x)")
 
 
+def test_an_edit_changes_nothing_else(env: TaskEnv) -> None:
+    sandbox: Any = env.episode.workspace.sandbox
+    sandbox.write_file(f"{sandbox.workdir}/a.py", b"# caf\xe9\r\nx = 1\n")
+    assert act(env, EditFile(path="a.py", old="x = 1", new="x = 2"))[1] == "ok"
+    assert sandbox.read_file(f"{sandbox.workdir}/a.py") == b"# caf\xe9\r\nx = 2\n"
+    # Half of a surrogate pair, as a model's JSON can hold it.
+    half = '{"action": "edit_file", "params": {"path": "a.py", "old": "2", "new": "\\ud800"}}'
+    assert env.step(half)[4]["status"] == "ok"
+
+
 @pytest.mark.parametrize(
     ("action", "message"),
     [

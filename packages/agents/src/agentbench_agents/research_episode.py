@@ -158,17 +158,7 @@ class ResearchEpisode:
 
     def write_file(self, path: str, content: str) -> Outcome:
         """Write a file in the sandbox."""
-        from agentbench_sandbox import SandboxClosedError, SandboxError
-
-        try:
-            self.workspace.sandbox.write_file(
-                self._inside(path), content.encode("utf-8", "surrogatepass")
-            )
-        except SandboxClosedError:
-            raise
-        except (SandboxError, OSError, ValueError) as error:
-            return Outcome(text=f"{path} cannot be written: {error}", status="failed")
-        return Outcome(text=f"{path} was written ({len(content.splitlines())} lines).")
+        return self._write(path, content.encode("utf-8", "surrogatepass"))
 
     def append_file(self, path: str, content: str) -> Outcome:
         """Append to a file in the sandbox."""
@@ -185,14 +175,14 @@ class ResearchEpisode:
         data = self._read(path)
         if isinstance(data, Outcome):
             return data
-        text = data.decode("utf-8", "surrogateescape")
-        count = text.count(old)
+        # Bytes, so that what is no text elsewhere in the file stays as it is.
+        before, after = (t.encode("utf-8", "surrogatepass") for t in (old, new))
+        count = data.count(before)
         if count != 1:
             return Outcome(
                 text=f"the text occurs {count} times in {path}, not once", status="failed"
             )
-        changed = text.replace(old, new).encode("utf-8", "surrogateescape")
-        return self.write_file(path, changed.decode("utf-8", "replace"))
+        return self._write(path, data.replace(before, after))
 
     def run_script(self, path: str, arguments: Sequence[str]) -> Outcome:
         """Run a script in the agent's sandbox."""
@@ -375,6 +365,17 @@ class ResearchEpisode:
             raise
         except (SandboxError, OSError, ValueError) as error:
             return Outcome(text=f"{path} cannot be read: {error}", status="failed")
+
+    def _write(self, path: str, data: bytes) -> Outcome:
+        from agentbench_sandbox import SandboxClosedError, SandboxError
+
+        try:
+            self.workspace.sandbox.write_file(self._inside(path), data)
+        except SandboxClosedError:
+            raise
+        except (SandboxError, OSError, ValueError) as error:
+            return Outcome(text=f"{path} cannot be written: {error}", status="failed")
+        return Outcome(text=f"{path} was written ({len(data.splitlines())} lines).")
 
     def _command(
         self,
