@@ -20,7 +20,7 @@ from agentbench_irl.testing import (
 )
 from agentbench_irl.trainer import IQLearnTrainer
 
-SEEDS = range(4)
+SEEDS = range(100, 104)  # named before they were run; the setting was chosen on seeds 0 to 9
 STUDENT = 3.182  # 97.5 % quantile of Student's t with 3 degrees of freedom
 
 
@@ -47,6 +47,9 @@ def trained(directory: Path, td_weight: float, seed: int) -> nn.Module:
 @pytest.mark.slow
 def test_more_entropy_at_equal_validity(tmp_path: Path) -> None:
     """λ = 1 against λ = 0, same seeds and data; `benchmarks/diversity.py` has more of both.
+
+    Setting, seeds and bound were written down before the first run with these seeds: each draws
+    another model, another 60 examples and another order.
 
     Both models of a pair answer at the temperature at which they are right nine times out of ten,
     to within 0.001, so that no sampler could make the difference. If λ had no effect, all

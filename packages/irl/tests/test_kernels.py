@@ -224,6 +224,16 @@ def test_rows_of_minus_infinity_do_not_poison_others(emulated: list[tuple[str, i
     assert emulated
 
 
+@pytest.mark.parametrize("where", [slice(None), slice(8, 16)], ids=["all", "a pack"])
+def test_nan_is_never_lost(where: slice, emulated: list[tuple[str, int]]) -> None:
+    z, q, target = rows(torch.float32, 2, 600)
+    z[1, where] = torch.nan
+    target[1] = 500
+    value, _ = cuda_rows.softmax_rows_(z, q, target, Head(), None)
+    assert value.isnan().tolist() == [False, True]
+    assert emulated
+
+
 @pytest.mark.parametrize("dtype", DTYPES.values(), ids=DTYPES)
 @pytest.mark.parametrize("width", [1, 24, 33, 512])
 @pytest.mark.parametrize("some", [False, True], ids=["all rows", "some rows"])

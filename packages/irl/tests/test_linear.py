@@ -3,7 +3,7 @@
 # (torch's stubs leave parts unknown)
 import doctest
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from agentbench_irl import (
     IGNORE,
+    TERMINAL,
     UNKNOWN,
     iqlearn_loss,
     linear,
@@ -284,6 +285,32 @@ def test_two_runs_are_bitwise_equal(dtype: torch.dtype) -> None:
     assert all(torch.equal(a, b) for a, b in zip(run(), run(), strict=True))
 
 
+def test_two_runs_are_bitwise_equal_where_paths_meet_on_several_threads(
+    two_threads: None,
+) -> None:
+    """Forty actions lead to each of a thousand states: their sums must not depend on a race."""
+    count, states = 40_000, 1_000
+    make = torch.Generator().manual_seed(0)
+    hidden = torch.randn(count, 1, generator=make).requires_grad_()
+    weight = torch.randn(2, 1, generator=make)
+    targets = torch.randint(2, (count,), generator=make)
+    successor = count - states + torch.arange(count) % states
+    successor[-states:] = TERMINAL
+    gradients = set[bytes]()
+    for _ in range(4):
+        out = linear_iqlearn_loss(hidden, weight, targets, td_weight=0.3, successor=successor)
+        gradients.add(torch.autograd.grad(out.loss, hidden)[0].numpy().tobytes())
+    assert len(gradients) == 1
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("wide_sums", [False, True], ids=["bfloat16 sums", "float32 sums"])
 def test_bfloat16_is_close_to_float64(*, wide_sums: bool) -> None:
     """Language-like: half the targets are nearly certain, and the log-partition is about 20."""
@@ -387,6 +414,10 @@ def test_operators_are_what_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"backend": "metal"}, "backend is 'metal'"),
         ({"td_weight": -1.0}, "td_weight is -1.0"),
         ({"targets": torch.zeros(3, 12).long()}, r"\(3, 12\)"),
+        ({"targets": torch.ones(3, 11).int()}, "targets are torch.int32"),
+        ({"successor": torch.ones(3, 11).int()}, "successor is torch.int32 on cpu"),
+        ({"rows": torch.tensor([0, 1]).int()}, "rows is torch.int32 on cpu"),
+        ({"weight": torch.zeros(17, 6, device="meta").double()}, "the head on meta"),
         ({"successor": torch.zeros(3, 11).long()}, "followed by an earlier row"),
         ({"rows": torch.tensor([0, 1])}, "`rows` leaves out"),
     ],

@@ -172,8 +172,8 @@ def _decoder_sample(
     else:
         raise _no_column(example, config)
     if config.max_length is not None and len(tokens) > config.max_length:
+        truncated, acts_next = True, scored[config.max_length]
         tokens, scored = tokens[: config.max_length], scored[: config.max_length]
-        truncated, acts_next = True, None
     if not tokens:
         msg = "the text is empty"
         raise DataError(msg)

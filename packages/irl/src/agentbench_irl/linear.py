@@ -101,6 +101,7 @@ def linear_iqlearn_loss(
         targets,
         successor=successor,
         terminal_value=terminal_value,
+        rows=rows,
         bias=bias,
         logit_scale=logit_scale,
         softcap=softcap,
@@ -121,7 +122,6 @@ def linear_iqlearn_loss(
             discount=discount,
             temperature=temperature,
             semi_gradient=semi_gradient,
-            rows=rows,
             wide_sums=wide_sums,
         )
     if rows is None and given.hidden.device.type == "cpu" and not torch.compiler.is_compiling():
@@ -194,6 +194,7 @@ def linear_mixture_loss(
         targets,
         successor=successor,
         terminal_value=terminal_value,
+        rows=rows,
         bias=bias,
         logit_scale=logit_scale,
         softcap=softcap,
@@ -218,7 +219,6 @@ def linear_mixture_loss(
         discount=discount,
         temperature=temperature,
         semi_gradient=False,
-        rows=rows,
         wide_sums=wide_sums,
     )
 
@@ -289,7 +289,6 @@ def _one_pass(
     discount: float,
     temperature: float,
     semi_gradient: bool,
-    rows: Tensor | None,
     wide_sums: bool,
 ) -> IQLearnOutput:
     """Return the χ² loss, its gradients computed on the way."""
@@ -303,7 +302,7 @@ def _one_pass(
         needs,
         given.targets,
         given.successor,
-        rows,
+        given.rows,
         row_weights,
         given.terminal_value,
         normalizer.detach(),

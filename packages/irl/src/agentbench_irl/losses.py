@@ -356,7 +356,7 @@ def check(
     temperature: float = 1.0,
     td_weight: float = 0.0,
 ) -> None:
-    """Raise ValueError when shapes do not agree or a parameter is out of range.
+    """Raise ValueError when shapes or types do not agree or a parameter is out of range.
 
     Every loss and reward comes through here, on logits and on hidden states.
     """
@@ -366,6 +366,8 @@ def check(
             f"{tuple(targets.shape)}: they must be (T, ...) with (T,) or (B, T, ...) with (B, T)"
         )
         raise ValueError(msg)
+    if targets.dtype != torch.int64:
+        raise ValueError(f"targets are {targets.dtype}; they must be torch.int64")
     limits = (
         ("td_weight", td_weight, td_weight >= 0, "at least 0"),
         ("discount", discount, 0 <= discount <= 1, "between 0 and 1"),

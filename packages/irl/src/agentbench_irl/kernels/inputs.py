@@ -1,5 +1,6 @@
 """Inputs of the linear losses: flat, checked and of one type."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import get_args
 
@@ -25,6 +26,7 @@ class Inputs:
         targets: Shape (N,).
         successor: Shape (N,).
         terminal_value: Shape (N,).
+        rows: Rows that matter, shape (K,); None where that is not known.
         logit_scale: s.
         softcap: c.
         logits_bytes: Size of the chunk of logits.
@@ -37,6 +39,7 @@ class Inputs:
     targets: Tensor
     successor: Tensor
     terminal_value: Tensor
+    rows: Tensor | None
     logit_scale: float
     softcap: float | None
     logits_bytes: int
@@ -51,6 +54,7 @@ class Inputs:
         *,
         successor: Tensor | None = None,
         terminal_value: float | Tensor = 0.0,
+        rows: Tensor | None = None,
         bias: Tensor | None,
         logit_scale: float,
         softcap: float | None,
@@ -66,6 +70,8 @@ class Inputs:
             ValueError: Shapes or types do not agree, or a parameter is out of range.
         """
         check(hidden, targets, discount=discount, temperature=temperature, td_weight=td_weight)
+        indices = {"targets": targets, "successor": successor, "rows": rows}
+        _check_indices(indices, device=hidden.device)
         _check_head(hidden, weight, bias, softcap=softcap, logits_mib=logits_mib, backend=backend)
         device = hidden.device
         dtype = hidden.dtype
@@ -92,6 +98,7 @@ class Inputs:
             targets=targets.flatten(),
             successor=successor.flatten(),
             terminal_value=terminal,
+            rows=rows,
             logit_scale=logit_scale,
             softcap=softcap,
             logits_bytes=int(logits_mib * 2**20),
@@ -116,6 +123,14 @@ class Inputs:
         )
 
 
+def _check_indices(indices: Mapping[str, Tensor | None], *, device: torch.device) -> None:
+    """Raise ValueError where a kernel would read an index as what it is not."""
+    for name, index in indices.items():
+        if index is not None and (index.dtype, index.device) != (torch.int64, device):
+            msg = f"{name} is {index.dtype} on {index.device}; it must be torch.int64 on {device}"
+            raise ValueError(msg)
+
+
 def _check_head(
     hidden: Tensor,
     weight: Tensor,
@@ -126,6 +141,12 @@ def _check_head(
     backend: str,
 ) -> None:
     """Raise ValueError where the head does not fit the hidden states."""
+    elsewhere = {str(one.device) for one in (weight, bias) if one is not None} - {
+        str(hidden.device)
+    }
+    if elsewhere:
+        msg = f"hidden is on {hidden.device} and the head on {elsewhere.pop()}; move one"
+        raise ValueError(msg)
     if weight.dim() != 2 or weight.shape[1] != hidden.shape[-1]:
         msg = (
             f"weight of shape {tuple(weight.shape)} does not fit hidden of shape "

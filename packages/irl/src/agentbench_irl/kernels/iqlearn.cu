@@ -10,16 +10,21 @@ struct alignas(16) Pack {
   Element at[PACK];
 };
 
-// Σ exp(x) so far, as exp(top) * sum.
+// Σ exp(x) so far, as exp(top) * sum. A NaN is no top, and makes the sum NaN.
 struct Exponentials {
   float top, sum;
 
   __device__ __forceinline__ void add(Exponentials other) {
     float highest = fmaxf(top, other.top);
-    if (highest == -INFINITY) return;
-    sum = sum * exp2_fast((top - highest) * LOG2_E) +
-          other.sum * exp2_fast((other.top - highest) * LOG2_E);
+    float from = origin(highest);
+    sum = sum * exp2_fast((top - from) * LOG2_E) +
+          other.sum * exp2_fast((other.top - from) * LOG2_E);
     top = highest;
+  }
+
+  // What to subtract from x before the exponential: nothing where every x is -infinity or NaN.
+  static __device__ __forceinline__ float origin(float top) {
+    return top == -INFINITY ? 0.f : top;
   }
 };
 
@@ -68,9 +73,9 @@ softmax_rows(Element* z, long long stride, int vocabulary, int slice, int staged
       if (entry >= end - start) x[k] = -INFINITY;
       here.top = fmaxf(here.top, x[k]);
     }
-    if (here.top == -INFINITY) continue;
+    const float from = Exponentials::origin(here.top);
 #pragma unroll
-    for (int k = 0; k < PACK; k++) here.sum += exp2_fast((x[k] - here.top) * LOG2_E);
+    for (int k = 0; k < PACK; k++) here.sum += exp2_fast((x[k] - from) * LOG2_E);
     mine.add(here);
   }
 

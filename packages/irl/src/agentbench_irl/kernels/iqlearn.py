@@ -177,18 +177,25 @@ class _Chain:
         """Return α and β of D ∂L/∂V = α + β V, each of shape (K,)."""
         expert, of_value, td = self.weights
         pull = 0.0 if semi_gradient else 2 * self.td_weight * td
-        pulls = torch.stack(
-            (
-                (expert - of_value) / self.temperature - pull * self.q,
-                self.discount * pull * torch.ones_like(self.q),
-            )
-        )
-        count = self.q.shape[0]
-        at = torch.where(self.successor >= 0, self.successor, count)
-        # unlike index_add_, index_put_ sums in a fixed order on every device
-        sums = pulls.new_zeros(count + 1, 2).index_put_((at,), pulls.t(), accumulate=True)
-        alpha, beta = self.discount * sums[:count].t()
+        alpha = (expert - of_value) / self.temperature - pull * self.q
+        beta = self.discount * pull * torch.ones_like(self.q)
+        alpha, beta = (self.discount * self._summed_at_successor(one) for one in (alpha, beta))
         return alpha + of_value / self.temperature, beta
+
+    def _summed_at_successor(self, per_row: Tensor) -> Tensor:
+        """Return, for each row, the sum over the rows that it follows, shape (K,).
+
+        Two runs agree to the last bit: on a GPU index_put_ sums in a fixed order and index_add_
+        does not, and on a CPU it is the other way round.
+        """
+        count = per_row.shape[0]
+        at = torch.where(self.successor >= 0, self.successor, count)
+        sums = per_row.new_zeros(count + 1)
+        if sums.device.type == "cpu":
+            sums.index_add_(0, at, per_row)
+        else:
+            sums.index_put_((at,), per_row, accumulate=True)
+        return sums[:count]
 
     def total(self, value: Tensor) -> Tensor:
         """Return D L, shape ()."""
