@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agentbench_sandbox import Request, local
+from agentbench_sandbox import Request, SandboxUnavailableError, local
 from agentbench_sandbox.guest.disk import DEEPEST, ENTRY_KIB, disk_kib, remove_tree, unlinked_kib
 from agentbench_sandbox.testing import TESTING_LIMITS
 
@@ -96,7 +96,7 @@ def test_entries_of_a_small_file_system_are_limited() -> None:
     )
     try:
         opened = local.open_bubblewrap(Request(limits=TESTING_LIMITS))
-    except local.SandboxUnavailableError as error:
+    except SandboxUnavailableError as error:
         pytest.skip(str(error))
     with opened as sandbox:
         filled = sandbox.exec(["python3", "-c", code], timeout_s=120)

@@ -37,9 +37,9 @@ def clipped(text: object, limit: int = MAX_TEXT) -> str | None:
     return text.encode("utf-8", "backslashreplace")[:limit].decode("utf-8", "ignore")
 
 
-def described(error: object) -> Header | None:
+def described(error: Header | None) -> Header | None:
     """Return an error as the host expects it."""
-    if not isinstance(error, dict):
+    if type(error) is not dict:
         return None
     names = ("name", "message", "traceback")
     return {name: clipped(error.get(name), 200 if name == "name" else MAX_TEXT) for name in names}
