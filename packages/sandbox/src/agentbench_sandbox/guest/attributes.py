@@ -27,6 +27,7 @@ ANSWER = struct.Struct("=QqiI")
 """struct seccomp_notif_resp: id, value, error, flags."""
 RECEIVE, SEND, IS_VALID = 0xC0502100, 0xC0182101, 0x40082102
 PATH_LIMIT = 4096
+UNCHANGED = 0xFFFFFFFF
 NO_FOLLOW, EMPTY_PATH, HERE = 0x100, 0x1000, -100
 EPERM, ENOENT, EBADF, ENAMETOOLONG, EOPNOTSUPP = 1, 2, 9, 36, 95
 
@@ -126,10 +127,9 @@ class Attributes:
             raise OSError(EPERM, "not the agent's to change")
         status = os.fstat(target)
         if "chown" in name:
-            kept = (status.st_uid, status.st_gid)
-            for value, now in zip(values, kept, strict=False):
-                if value & 0xFFFFFFFF not in (now, 0xFFFFFFFF):
-                    raise OSError(EPERM, "there is one user")
+            user, group = (value & 0xFFFFFFFF for value in values)
+            if user not in (status.st_uid, UNCHANGED) or group not in (status.st_gid, UNCHANGED):
+                raise OSError(EPERM, "there is one user")
             return
         if stat.S_ISLNK(status.st_mode):
             raise OSError(EOPNOTSUPP, "links have no mode")

@@ -18,7 +18,8 @@ from agentbench_sandbox.testing.hostile_attributes import HOSTILE_ATTRIBUTES
 from agentbench_sandbox.testing.hostile_files import HOSTILE_FILES
 from agentbench_sandbox.testing.hostile_processes import HOSTILE_PROCESSES
 from agentbench_sandbox.testing.intrusion import INTRUSION
+from agentbench_sandbox.testing.trespass import TRESPASS
 
-HOSTILITY = HOSTILE_PROCESSES + HOSTILE_FILES + HOSTILE_ATTRIBUTES + INTRUSION
+HOSTILITY = HOSTILE_PROCESSES + HOSTILE_FILES + HOSTILE_ATTRIBUTES + INTRUSION + TRESPASS
 
 __all__ = ["CONFORMANCE", "HOSTILITY", "TESTING_LIMITS", "Case", "missing"]
