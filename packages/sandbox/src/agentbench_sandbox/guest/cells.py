@@ -10,6 +10,7 @@ import time
 
 from agentbench_sandbox.guest.capture import Capture, widen
 from agentbench_sandbox.guest.confine import execute
+from agentbench_sandbox.guest.deputy import HAND_OVER_S
 from agentbench_sandbox.guest.processes import (
     Children,
     descendants,
@@ -80,6 +81,7 @@ class Kernel:
         self.frames = Frames()
         self.ready = False
         self.control, theirs = socket.socketpair()
+        self.control.settimeout(HAND_OVER_S)  # it may have stopped reading
         far = [theirs.detach()]
         for number in (0, 1):
             mine, other = os.pipe()
