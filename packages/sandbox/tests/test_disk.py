@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agentbench_sandbox import Request, local
+from agentbench_sandbox import Request, SandboxUnavailableError, local
 from agentbench_sandbox.guest.disk import DEEPEST, ENTRY_KIB, disk_kib, remove_tree, unlinked_kib
 from agentbench_sandbox.testing import TESTING_LIMITS
 
@@ -45,13 +45,13 @@ def test_contents_count_once_and_links_are_not_followed(tmp_path: Path) -> None:
 
 def test_too_deep_is_too_much(tmp_path: Path) -> None:
     nest(tmp_path, DEEPEST - 2)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     assert disk_kib([str(tmp_path)], [], FAR) < FAR
     remove_tree(str(tmp_path))
     tmp_path.mkdir()
     nest(tmp_path, DEEPEST + 50)
     assert disk_kib([str(tmp_path)], [], FAR) > FAR
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
     remove_tree(str(tmp_path))
 
 
@@ -91,10 +91,12 @@ def test_nothing_resists_removal(tmp_path: Path) -> None:
 
 def test_entries_of_a_small_file_system_are_limited() -> None:
     """A tmpfs limits contents only, and bubblewrap's are in nobody's control group."""
-    code = "import os, time\nfor n in range(400_000): os.mkdir(f'd{n}')\ntime.sleep(20)\nprint('all')"
+    code = (
+        "import os, time\nfor n in range(400_000): os.mkdir(f'd{n}')\ntime.sleep(20)\nprint('all')"
+    )
     try:
         opened = local.open_bubblewrap(Request(limits=TESTING_LIMITS))
-    except local.SandboxUnavailableError as error:
+    except SandboxUnavailableError as error:
         pytest.skip(str(error))
     with opened as sandbox:
         filled = sandbox.exec(["python3", "-c", code], timeout_s=120)

@@ -182,3 +182,16 @@ def test_what_a_session_says_is_bounded(sandbox: Sandbox) -> None:
         assert (lied.value, lied.error) == (None, None)
         assert kernel.run("1").error is None
         assert sandbox.exec(["echo", "alive"], timeout_s=20).stdout == "alive\n"
+
+
+def test_a_session_that_does_not_listen_is_lost_and_no_more(sandbox: Sandbox) -> None:
+    """It says that a cell is done and reads no further: its leader must not wait for it."""
+    deaf = "session.control.send({'done': True})\nimport time; time.sleep(600)"
+    with sandbox.python() as kernel:
+        kernel.run(SPEAKS_FOR_ITSELF)
+        assert kernel.run(deaf, timeout_s=60).error is None
+        started = time.monotonic()
+        lost = kernel.run("'" + "x" * 900_000 + "'", timeout_s=1)
+        assert lost.state_lost
+        assert time.monotonic() - started < 15
+        assert kernel.run("6 * 7").value == "42"

@@ -219,9 +219,12 @@ def test_connections_end_with_the_sandbox() -> None:
     sandbox = local.open_bubblewrap(Request(limits=Limits(network=(target,))))
     held = threading.Event()
 
+    def hear(_stream: str, _data: bytes) -> None:
+        held.set()
+
     def talk() -> None:
         with pytest.raises(SandboxClosedError):
-            sandbox.exec(["python3", "-c", hold], timeout_s=60, on_output=lambda *_: held.set())
+            sandbox.exec(["python3", "-c", hold], timeout_s=60, on_output=hear)
 
     talker = threading.Thread(target=talk)
     talker.start()

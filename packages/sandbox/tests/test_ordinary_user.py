@@ -11,7 +11,7 @@ import pytest
 import agentbench_sandbox
 
 PROGRAM = """
-import json, sys, time
+import json, os, sys, tempfile, time
 sys.path.insert(0, sys.argv[1])
 from agentbench_sandbox import Limits, Request, local
 limits = Limits(memory_mib=512, pids=64, disk_mib=64, tmp_mib=64)
@@ -39,7 +39,18 @@ found["hog"] = result.oom_killed or "MemoryError" in result.stderr
 with sandbox.python() as kernel:
     kernel.run("x = 1")
     found["cell"] = kernel.run("x + 1").value
+found["own_mode"] = sh("echo x > g; chmod 751 g; stat -c %a g").stdout
+mine = tempfile.NamedTemporaryFile()
+os.chmod(mine.name, 0o600)
+sh(f"chmod 666 {mine.name}")
+found["host_mode"] = oct(os.stat(mine.name).st_mode)
+mine.close()
+held = "import os, time\\nx = [os.memfd_create('x') for _ in range(90)]\\n"
+held += "for fd in x: os.write(fd, bytes(8 << 20)); time.sleep(0.01)\\ntime.sleep(15)"
+found["held"] = sandbox.exec(["python3", "-c", held], timeout_s=40).oom_killed
+sh("mkdir closed; touch closed/x; chmod 0 closed")
 sandbox.close()
+found["left"] = os.listdir(tempfile.gettempdir())
 print(json.dumps(found))
 """
 
@@ -52,6 +63,9 @@ def test_ordinary_user(opener: str, tmp_path: Path) -> None:
     shutil.copytree(Path(agentbench_sandbox.__file__).parent, source / "agentbench_sandbox")
     secret = tmp_path / "secret"
     secret.write_text("planted")
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    os.chown(temporary, 65533, 65533)
     tmp_path.chmod(0o755)
     for path in tmp_path.parents:
         if path.name.startswith("pytest"):
@@ -62,7 +76,7 @@ def test_ordinary_user(opener: str, tmp_path: Path) -> None:
         group=65533,
         extra_groups=[],
         cwd="/",
-        env={"PATH": "/usr/bin:/bin"},
+        env={"PATH": "/usr/bin:/bin", "TMPDIR": str(temporary)},
         capture_output=True,
         text=True,
         check=False,
@@ -84,4 +98,8 @@ def test_ordinary_user(opener: str, tmp_path: Path) -> None:
         "after": "alive\n",
         "hog": True,
         "cell": "2",
+        "own_mode": "751\n",
+        "host_mode": "0o100600",
+        "held": True,
+        "left": [],
     }

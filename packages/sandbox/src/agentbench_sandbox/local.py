@@ -218,6 +218,10 @@ def open_landlock(request: Request) -> SupervisedSandbox:
     config = without_mounts(request, group, root, workdir, tmp)
     config |= {
         "landlock": landlock.ruleset(request, (workdir, tmp, str(root / "bin"))),
+        "attributes": [
+            *(workdir, tmp),
+            *(str(mount.source) for mount in request.mounts if not mount.read_only),
+        ],
         "drop_capabilities": os.geteuid() == 0,
         "seccomp": encoded_filter(request),
     }

@@ -8,14 +8,18 @@ architectures' calls end the process.
 import platform
 import struct
 
+from agentbench_sandbox.guest.attributes import CALLS
+
 X86_64, AARCH64 = 0xC000003E, 0xC00000B7
-ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-EPERM, ENOSYS = 1, 38
+ALLOW, KILL, ERRNO, HAND_OVER = 0x7FFF0000, 0x80000000, 0x00050000, 0x7FC00000
+EPERM, ENOSYS, EOPNOTSUPP = 1, 38, 95
 LOAD, JUMP_EQ, JUMP_GE, JUMP_SET, AND, RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 NUMBER_AT, ARCH_AT, ARGUMENT_0, ARGUMENT_1 = 0, 4, 16, 24
 NAMESPACE_FLAGS = 0x7E020080
 """CLONE_NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET | NEWTIME."""
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
+SET_FLAGS = (0x40086602, 0x401C5820)
+"""FS_IOC_SETFLAGS and FS_IOC_FSSETXATTR, which need no more than a descriptor to read by."""
 
 # name: (number on x86_64, number on aarch64); None where the architecture has no such call
 REFUSED: dict[str, tuple[int | None, int]] = {
@@ -90,6 +94,18 @@ SELF_ONLY: dict[str, tuple[int, int]] = {
 }
 """Allowed for the caller itself (process id 0) only: the kernel asks for the same user and no more,
 and that the supervisor, or under Landlock the host process, may have."""
+EXTENDED_ATTRIBUTES: dict[str, tuple[int, int]] = {
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "setxattrat": (463, 463),
+    "removexattrat": (466, 466),
+    "file_setattr": (469, 469),
+}
+"""Not supported under Landlock, which does not cover them: access control lists are among them."""
 SETPRIORITY = (141, 140)
 SOCKETPAIR = (53, 199)
 CONNECTED_KINDS = (1, 5)
@@ -106,6 +122,27 @@ def _instruction(code: int, value: int, yes: int = 0, no: int = 0) -> bytes:
 def supported() -> bool:
     """Whether there is a filter for this machine's architecture."""
     return platform.machine() in ("x86_64", "aarch64")
+
+
+def _for_landlock(column: int) -> list[bytes]:
+    """Return the instructions for what Landlock leaves open: attributes and datagrams."""
+    program: list[bytes] = []
+    for number in (numbers[column] for numbers in CALLS.values()):
+        if number >= 0:
+            program += [_instruction(JUMP_EQ, number, 0, 1), _instruction(RETURN, HAND_OVER)]
+    for number in (numbers[column] for numbers in EXTENDED_ATTRIBUTES.values()):
+        unsupported = _instruction(RETURN, ERRNO | EOPNOTSUPP)
+        program += [_instruction(JUMP_EQ, number, 0, 1), unsupported]
+    return [
+        *program,
+        _instruction(JUMP_EQ, SOCKETPAIR[column], 0, 6),
+        _instruction(LOAD, ARGUMENT_1),
+        _instruction(AND, 0xF),
+        _instruction(JUMP_EQ, CONNECTED_KINDS[0], 2, 0),
+        _instruction(JUMP_EQ, CONNECTED_KINDS[1], 1, 0),
+        _instruction(RETURN, ERRNO | EPERM),
+        _instruction(RETURN, ALLOW),
+    ]
 
 
 def filter_program(
@@ -154,15 +191,7 @@ def filter_program(
             _instruction(RETURN, ALLOW),
         ]
     if not sockets:
-        program += [
-            _instruction(JUMP_EQ, SOCKETPAIR[column], 0, 6),
-            _instruction(LOAD, ARGUMENT_1),
-            _instruction(AND, 0xF),
-            _instruction(JUMP_EQ, CONNECTED_KINDS[0], 2, 0),
-            _instruction(JUMP_EQ, CONNECTED_KINDS[1], 1, 0),
-            _instruction(RETURN, ERRNO | EPERM),
-            _instruction(RETURN, ALLOW),
-        ]
+        program += _for_landlock(column)
     program += [
         _instruction(JUMP_EQ, SETPRIORITY[column], 0, 6),
         _instruction(LOAD, ARGUMENT_0),
@@ -179,10 +208,12 @@ def filter_program(
         _instruction(JUMP_SET, NAMESPACE_FLAGS, 0, 1),
         _instruction(RETURN, ERRNO | EPERM),
         _instruction(RETURN, ALLOW),
-        _instruction(JUMP_EQ, IOCTL[column], 0, 4),
+        _instruction(JUMP_EQ, IOCTL[column], 0, 6),
         _instruction(LOAD, ARGUMENT_1),
-        _instruction(JUMP_EQ, TIOCSTI, 1, 0),
-        _instruction(JUMP_EQ, TIOCLINUX, 0, 1),
+        _instruction(JUMP_EQ, TIOCSTI, 3, 0),
+        _instruction(JUMP_EQ, TIOCLINUX, 2, 0),
+        _instruction(JUMP_EQ, SET_FLAGS[0], 1, 0),
+        _instruction(JUMP_EQ, SET_FLAGS[1], 0, 1),
         _instruction(RETURN, ERRNO | EPERM),
         _instruction(RETURN, ALLOW),
     ]

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from agentbench_sandbox.channel import Channel, Conversation, Header
-from agentbench_sandbox.errors import CapabilityError, SandboxClosedError
+from agentbench_sandbox.errors import CapabilityError, SandboxClosedError, TransferLimitError
 from agentbench_sandbox.fork import fork
 from agentbench_sandbox.guest.capture import Capture
 from agentbench_sandbox.guest.wire import CHUNK, WINDOW
@@ -265,7 +265,16 @@ class SupervisedSandbox:
             TransferLimitError: It is larger than `Limits.file_mib`; nothing of it was sent.
         """
         parts: list[bytes] = []
-        self._transfer({"op": "read", "path": self.path(path)}, lambda _, body: parts.append(body))
+        left = self.limits.file_mib * MIB
+
+        def take(_header: Header, body: bytes) -> None:
+            nonlocal left
+            left -= len(body)
+            if left < 0:
+                raise TransferLimitError(f"the sandbox sent more than {self.limits.file_mib} MiB")
+            parts.append(body)
+
+        self._transfer({"op": "read", "path": self.path(path)}, take)
         return b"".join(parts)
 
     def write_file(self, path: str, data: bytes | str) -> None:

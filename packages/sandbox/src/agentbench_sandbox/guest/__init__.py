@@ -20,6 +20,7 @@ MODULES = (
     "command",
     "cells",
     "leader",
+    "attributes",
     "tunnels",
     "disk",
     "watchdog",

@@ -10,6 +10,7 @@ import time
 
 from agentbench_sandbox.guest.capture import Capture, widen
 from agentbench_sandbox.guest.confine import execute
+from agentbench_sandbox.guest.deputy import HAND_OVER_S
 from agentbench_sandbox.guest.processes import (
     Children,
     descendants,
@@ -37,9 +38,9 @@ def clipped(text: object, limit: int = MAX_TEXT) -> str | None:
     return text.encode("utf-8", "backslashreplace")[:limit].decode("utf-8", "ignore")
 
 
-def described(error: object) -> Header | None:
+def described(error: Header | None) -> Header | None:
     """Return an error as the host expects it."""
-    if not isinstance(error, dict):
+    if type(error) is not dict:
         return None
     names = ("name", "message", "traceback")
     return {name: clipped(error.get(name), 200 if name == "name" else MAX_TEXT) for name in names}
@@ -80,6 +81,7 @@ class Kernel:
         self.frames = Frames()
         self.ready = False
         self.control, theirs = socket.socketpair()
+        self.control.settimeout(HAND_OVER_S)  # it may have stopped reading
         far = [theirs.detach()]
         for number in (0, 1):
             mine, other = os.pipe()

@@ -14,6 +14,7 @@ import sys
 
 TYPE_CHECKING = False  # typing costs more to import than a command to run
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
     from typing import NoReturn
 
@@ -26,6 +27,7 @@ PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
+SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}
 SYS_LANDLOCK_CREATE, SYS_LANDLOCK_ADD, SYS_LANDLOCK_RESTRICT = 444, 445, 446
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -70,15 +72,22 @@ def landlock_ruleset(rules: list[tuple[str, int]], handled: tuple[int, int, int]
     return fd
 
 
-def load_seccomp(program: bytes) -> None:
-    """Load a seccomp filter: packed `struct sock_filter` instructions."""
+def load_seccomp(program: bytes, *, listen: bool) -> int | None:
+    """Load a seccomp filter: packed `struct sock_filter` instructions.
+
+    Returns the descriptor at which the calls are announced that it hands over, with `listen`.
+    """
     buffer = ctypes.create_string_buffer(program, len(program))
 
     class Program(ctypes.Structure):
         _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
     filters = Program(len(program) // 8, ctypes.addressof(buffer))
+    if listen:
+        number, new_listener = SYS_SECCOMP[os.uname().machine], ctypes.c_ulong(8)
+        return syscall(number, ctypes.c_ulong(1), new_listener, ctypes.byref(filters))
     prctl(PR_SET_SECCOMP, 2, ctypes.addressof(filters))
+    return None
 
 
 def drop_capabilities() -> None:
@@ -104,6 +113,13 @@ def lower(limit: int, value: int) -> None:
     resource.setrlimit(limit, (value, value))
 
 
+def send_descriptor(end: socket.socket, fd: int) -> None:
+    """Pass a descriptor on."""
+    import socket  # only here: it is known where it is needed
+
+    socket.send_fds(end, [b"."], [fd])
+
+
 class Confinement:
     """What a child must give up before it runs anything of the agent's."""
 
@@ -115,6 +131,7 @@ class Confinement:
         ]
         self.drop = bool(config.get("drop_capabilities"))
         self.seccomp = base64.b64decode(config["seccomp"]) if config.get("seccomp") else None
+        self.announce: socket.socket | None = None
         self.join: list[str] = config.get("join", [])
         self.ruleset = None
         if config.get("landlock"):
@@ -168,7 +185,10 @@ class Confinement:
         if self.ruleset is not None:
             syscall(SYS_LANDLOCK_RESTRICT, ctypes.c_int(self.ruleset), ctypes.c_uint32(0))
         if self.seccomp is not None:
-            load_seccomp(self.seccomp)
+            fd = load_seccomp(self.seccomp, listen=self.announce is not None)
+            if self.announce is not None and fd is not None:
+                send_descriptor(self.announce, fd)
+                os.close(fd)
         os.umask(0o022)
         return variables
 

@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 
+from agentbench_sandbox.guest.attributes import Attributes
 from agentbench_sandbox.guest.confine import (
     PR_SET_CHILD_SUBREAPER,
     Confinement,
@@ -66,6 +67,10 @@ class Supervisor:
         self.watchdog = Watchdog(config, confinement) if config["watch"] else None
         self.deadline = time.monotonic() + config["lifetime_s"]
         self.tunnels = Tunnels(config["proxy_port"]) if config.get("proxy_port") else None
+        roots = config.get("attributes")
+        self.attributes = Attributes(roots) if roots else None
+        if self.attributes is not None:
+            confinement.announce = self.attributes.outgoing
         self.poller = select.poll()
         self.polled: dict[int, int] = {}
         self.wakeup, wake = os.pipe()
@@ -97,6 +102,8 @@ class Supervisor:
                     other.end.close()
                 if self.tunnels is not None:
                     self.tunnels.close_all()
+                if self.attributes is not None:
+                    self.attributes.close_all()
                 null = os.open("/dev/null", os.O_RDWR)
                 os.dup2(null, 0)
                 os.dup2(null, 1)
@@ -221,6 +228,8 @@ class Supervisor:
             masks[fd] = select.POLLIN | select.POLLOUT if leader.out else select.POLLIN
         if self.tunnels is not None:
             masks |= self.tunnels.wanted()
+        if self.attributes is not None:
+            masks |= self.attributes.wanted()
         return masks
 
     def wait(self) -> bool:
@@ -257,6 +266,8 @@ class Supervisor:
                 self.flush(leader)
             if event & ~select.POLLOUT:
                 self.from_leader(leader)
+        elif self.attributes is not None:
+            self.attributes.attend(fd, event)
         elif self.tunnels is not None:
             self.tunnels.attend(fd, event)
 

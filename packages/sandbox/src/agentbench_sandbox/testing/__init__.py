@@ -14,10 +14,12 @@ The sandbox must be opened with `TESTING_LIMITS`; a case leaves it usable for th
 
 from agentbench_sandbox.testing.case import TESTING_LIMITS, Case, missing
 from agentbench_sandbox.testing.conformance import CONFORMANCE
+from agentbench_sandbox.testing.hostile_attributes import HOSTILE_ATTRIBUTES
 from agentbench_sandbox.testing.hostile_files import HOSTILE_FILES
 from agentbench_sandbox.testing.hostile_processes import HOSTILE_PROCESSES
 from agentbench_sandbox.testing.intrusion import INTRUSION
+from agentbench_sandbox.testing.trespass import TRESPASS
 
-HOSTILITY = HOSTILE_PROCESSES + HOSTILE_FILES + INTRUSION
+HOSTILITY = HOSTILE_PROCESSES + HOSTILE_FILES + HOSTILE_ATTRIBUTES + INTRUSION + TRESPASS
 
 __all__ = ["CONFORMANCE", "HOSTILITY", "TESTING_LIMITS", "Case", "missing"]
