@@ -135,30 +135,30 @@ def lists(n: int) -> None:
     true = [" ".join(r) for r in names[rng.integers(0, 1000, (n, 3))]]
     pred = [" ".join(r) for r in names[rng.integers(0, 1000, (n, 12))]]
 
-    def plain() -> float:
-        total = 0.0
-        for a, b in zip(true, pred, strict=True):
-            actual, predicted, hits, score = a.split(), b.split(), 0.0, 0.0
-            for i, p in enumerate(predicted[:12]):
-                if p in actual and p not in predicted[:i]:
-                    hits += 1
-                    score += hits / (i + 1)
-            total += score / min(len(actual), 12)
-        return total / n
+    def of_row(actual: list[str], predicted: list[str]) -> float:
+        hits, score = 0.0, 0.0
+        for i, p in enumerate(predicted[:12]):
+            if p in actual and p not in predicted[:i]:
+                hits += 1
+                score += hits / (i + 1)
+        return score / min(len(actual), 12)
 
-    with without_compiled_kernels():
-        row(
-            "MAP@12, 100 k rows of text, numpy",
-            lambda: get_metric("map_at_k")(true, pred, k=12),
-            plain,
-            20,
-        )
-    row(
-        "MAP@12, 100 k rows of text, `[fast]`",
-        lambda: get_metric("map_at_k")(true, pred, k=12),
-        plain,
-        20,
-    )
+    def plain() -> float:
+        return sum(of_row(a.split(), b.split()) for a, b in zip(true, pred, strict=True)) / n
+
+    def of_lists() -> float:
+        """As graders call it: both columns are parted, then scored."""
+        both = [[text.split() for text in column] for column in (true, pred)]
+        return float(np.mean([of_row(a, b) for a, b in zip(*both, strict=True)]))
+
+    def ours() -> float:
+        return get_metric("map_at_k")(true, pred, k=12)
+
+    assert abs(ours() - plain()) < 1e-12
+    for peer, words in ((plain, "row by row"), (of_lists, "lists first")):
+        with without_compiled_kernels():
+            row(f"MAP@12, 100 k rows of text, loop {words}, numpy", ours, peer, 20)
+        row(f"MAP@12, 100 k rows of text, loop {words}, `[fast]`", ours, peer, 20)
 
 
 def masks() -> None:

@@ -144,6 +144,10 @@ def test_iou_at_a_threshold_is_no_hit(shared: int, iou: Fraction) -> None:
     got = get_metric("mask_map_iou")([f"1 {size}"], [f"1 {shared}"], **params)
     below = sum(Fraction(p, 100) < iou for p in range(50, 100, 5))
     assert got == pytest.approx(below / 10)
+    theirs = mledojo.get_metric("tgs-salt-identification-challenge")
+    reached = {Fraction(1, 2): 1, Fraction(7, 10): 4}  # .5 counts; .7 as float32 is below its step
+    if iou in reached:
+        assert theirs([f"1 {size}"], [f"1 {shared}"]) == pytest.approx(reached[iou] / 10)
 
 
 def test_wheat_boxes_at_the_threshold_are_no_hit() -> None:
@@ -178,6 +182,8 @@ def test_ai4code_orders_must_be_permutations() -> None:
     for pred in (["a", "a", "a"], ["a", "b"], ["a", "b", "x"]):
         with pytest.raises(InvalidSubmissionError, match="permutation"):
             get_metric("kendall_tau_pooled")([["a", "b", "c"]], [pred])
+    # nine swaps of six ordered pairs: 1 - 4 * 9 / 6
+    assert mledojo.get_metric("AI4Code")([["a", "b", "c"]], [list("ccccba")]) == -5
 
 
 def test_log_loss_clips_where_kaggle_clips() -> None:
@@ -245,6 +251,8 @@ def test_a_perfect_group_is_floored() -> None:
 
 def test_two_empty_texts_agree() -> None:
     assert get_metric("word_jaccard")(["", "a"], ["", "a"]) == 1
+    with pytest.raises(ZeroDivisionError):
+        mlebench.get_metric("tweet-sentiment-extraction")(["", "a"], ["", "a"])
 
 
 def test_double_spaces_do_not_shift_guesses() -> None:

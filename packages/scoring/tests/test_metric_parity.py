@@ -314,7 +314,12 @@ def test_compiled_kernels_agree_with_numpy(size: int) -> None:
     from agentbench_scoring.metrics import auc, classification, compiled
 
     rng = np.random.default_rng(size)
-    positive, negative = (np.sort(rng.integers(0, size, size)) for _ in range(2))
+    values, chosen = rng.integers(0, size, 2 * size).astype(float), rng.random(2 * size) < 0.6
+    positive, negative = compiled.split(chosen, values)
+    np.testing.assert_array_equal(positive, values[chosen])
+    np.testing.assert_array_equal(negative, values[~chosen])
+    positive.sort()
+    negative.sort()
     expected = auc.wins_and_ties(positive, negative)
     assert compiled.wins_and_ties(positive, negative) == expected
     true, pred = rng.integers(-2, 3, (2, size))
@@ -380,9 +385,10 @@ def test_map_of_long_texts_is_that_of_lists(spread: int, monkeypatch: pytest.Mon
     monkeypatch.setattr(ranking, "kernels", lambda _size: compiled)  # whatever the size
     rng = np.random.default_rng(spread)
     blanks = [" ", "  ", "\t", "\x1c", "\r "]
+    stems = ["w", "long-word-", "\x01", "eight-l"]  # some share all but their first letters
     draw = lambda low, high: [  # noqa: E731 (called twice)
         "".join(
-            f"{rng.choice(blanks)}w{word}"
+            f"{rng.choice(blanks)}{rng.choice(stems)}{word}{rng.choice(['', '-and-the-rest'])}"
             for word in rng.integers(0, spread, rng.integers(low, high))
         )
         for _ in range(300)
@@ -394,4 +400,8 @@ def test_map_of_long_texts_is_that_of_lists(spread: int, monkeypatch: pytest.Mon
     with pytest.raises(InvalidInputError, match="row 2 has no relevant item"):
         get_metric("map_at_k")(["a", "b", " "], ["a", "b", "c"], k=7)
     for odd in ("é", "a\nb"):
-        assert get_metric("map_at_k")([odd], [odd], k=7) == 1
+        assert get_metric("map_at_k")([odd, "c"], [odd, "c"], k=7) == 1
+    monkeypatch.setattr(ranking, "kernels", lambda _size: None)
+    assert get_metric("map_at_k")(true, pred, k=7) == pytest.approx(expected, abs=1e-12)
+    with pytest.raises(InvalidInputError, match="row 2 has no relevant item"):
+        get_metric("map_at_k")(["a", "b", " "], ["a", "b", "c"], k=7)

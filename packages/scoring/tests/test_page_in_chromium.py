@@ -45,6 +45,9 @@ document.getElementById("f").addEventListener("load", (event) => {
   const found = {
     width: page.documentElement.scrollWidth,
     figures: [...page.querySelectorAll("svg")].map((s) => s.getBoundingClientRect().height > 40),
+    collisions: [...page.querySelectorAll("g.row")].filter((row) =>
+      row.querySelector(".label").getBoundingClientRect().right >
+      row.querySelector(".note").getBoundingClientRect().left).map((row) => row.textContent),
     sections: [...page.querySelectorAll("h2")].map((h) => h.textContent),
     before, descending, ascending: column(2),
     alerts: page.defaultView.injected === undefined,
@@ -145,6 +148,7 @@ def test_the_page_works(chromium: str, address: str, tmp_path: Path, width: int)
         "What is wrong",
     ]
     assert found["figures"] == [True] * 5
+    assert found["collisions"] == []
     numbers = [float(x) for x in found["before"]]
     assert numbers == sorted(numbers, reverse=True)
     assert [float(x) for x in found["descending"]] == sorted(numbers, reverse=True)

@@ -248,3 +248,21 @@ def test_ticks_cover_the_data(low: float, width: float) -> None:
     assert ticks[-1] >= low + width - slack
     assert 2 <= len(ticks) <= 12
     assert ticks == sorted(set(ticks))
+
+
+def test_differences_name_agents_as_briefly_as_tells_them_apart() -> None:
+    def labels(entrants: list[tuple[str, str]]) -> list[str]:
+        rows = [
+            {"run_id": f"{agent}{model}{task}", "task": f"t{task}", "agent": agent, "model": model,
+             "status": "scored", "human_rank": rank / 10 + task / 100}
+            for rank, (agent, model) in enumerate(entrants)
+            for task in range(4)
+        ]  # fmt: skip
+        page = render_page(build_report(read_results(rows)))
+        differences = page.split("<h3>Differences")[1].split("</figure>")[0]
+        return re.findall(r'<text class="label"[^>]*>([^<]*)<', differences)
+
+    assert labels([("react", "small"), ("tree", "small")]) == ["tree − react"]
+    assert labels([("react", "small"), ("react", "large")]) == ["large − small"]
+    assert labels([("react", ""), ("react", "large")]) == ["react · large − react"]
+    assert len(labels([("a", "x"), ("a", "y"), ("b", "x")])) == 3

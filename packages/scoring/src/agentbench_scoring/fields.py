@@ -1,5 +1,6 @@
 """The fields of one predicted column, read as the target says, and what is wrong with them."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from agentbench_scoring.issue import Issue, IssueCode
 from agentbench_scoring.keys import Keys, row_issue
+from agentbench_scoring.metrics.inputs import extremes
 from agentbench_scoring.specification import TargetSpec
 
 _TRUE, _FALSE = ("true", "1", "1.0"), ("false", "0", "0.0")
@@ -54,6 +56,8 @@ def _faults(
 def _read_float(
     target: TargetSpec, column: pl.Series, keys: Keys
 ) -> tuple[NDArray[Any], list[Issue]]:
+    if column.dtype == pl.Float64 and not column.has_nulls() and _in_range(target, column):
+        return column.to_numpy(), []
     missing = column.is_null()
     if column.dtype == pl.String:
         column = column.str.strip_chars()
@@ -67,6 +71,20 @@ def _read_float(
         *_range_masks(target, number),
     ]
     return number.fill_null(0.0).to_numpy(), _faults(target, keys, masks)
+
+
+def _in_range(target: TargetSpec, column: pl.Series) -> bool:
+    """Whether a column without nulls has nothing but finite numbers that the target allows."""
+    values = column.to_numpy()
+    if not values.size:
+        return True
+    low, high = extremes(values)  # both NaN if there is one
+    return (
+        math.isfinite(low)
+        and math.isfinite(high)
+        and (target.low is None or low >= target.low)
+        and (target.high is None or high <= target.high)
+    )
 
 
 def _range_masks(target: TargetSpec, number: pl.Series) -> list[tuple[IssueCode, pl.Series, str]]:

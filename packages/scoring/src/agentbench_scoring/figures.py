@@ -15,6 +15,8 @@ SERIES = 8
 _WIDTH = 480.0
 _LEFT, _RIGHT, _BOTTOM, _TOP = 44.0, 12.0, 42.0, 8.0
 _ROW = 36.0
+_FONT = 14.5  # size of letters where the page makes them largest, on a phone
+_NARROW, _WIDE = frozenset("ijlftr .,:;'|!·()[]-"), frozenset("mwMW@%&<>=+−…")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,8 @@ def forest_plot(rows: Sequence[ForestRow], *, title: str, zero: float | None = N
         y = _TOP + _ROW * i + 26
         muted = " muted" if row.muted else ""
         parts.append(f'<g class="row{muted}"><title>{_safe(f"{row.label}: {row.note}")}</title>')
-        parts.append(_text(_RIGHT, y - 11, row.label, "start", "label"))
+        room = inner - _width(row.note)
+        parts.append(_text(_RIGHT, y - 11, _cut(row.label, room), "start", "label"))
         parts.append(_text(_WIDTH - _RIGHT, y - 11, row.note, "end", "note"))
         if row.population:
             parts.append(_segment(x(row.population.low), y, x(row.population.high), y, "thin"))
@@ -168,6 +171,23 @@ def _text(x: float, y: float, text: str, anchor: str, kind: str) -> str:
     return (
         f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{_safe(text)}</text>'
     )
+
+
+def _width(text: str) -> float:
+    """About how wide a text is, at most."""
+    wide = sum(
+        0.42 if letter in _NARROW else 0.68 if letter.isascii() and letter not in _WIDE else 1.0
+        for letter in text
+    )
+    return wide * _FONT
+
+
+def _cut(text: str, room: float) -> str:
+    if _width(text) <= room:
+        return text
+    while text and _width(text + "…") > room:
+        text = text[:-1]
+    return text.rstrip() + "…"
 
 
 def _tick(value: float) -> str:

@@ -9,8 +9,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from agentbench_scoring.issue import Issue, IssueCode
+from agentbench_scoring.metrics.inputs import BLOCK
 
 _KEY = "\x1fkey"
+_POWERS = [np.uint64(10**k) for k in range(1, 20)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,27 +28,34 @@ class Keys:
         return tuple(",".join("" if v is None else str(v) for v in row)[:200] for row in found)
 
 
-def all_integers(ids: pl.Series) -> bool:
-    """Whether every id is an integer of 64 bits, written as Python writes it."""
+def whole_ids(ids: pl.Series) -> pl.Series | None:
+    """Ids that are all integers of 64 bits, written as Python writes them; None of others."""
     if ids.dtype.is_integer():
-        return True
+        return ids
     if ids.dtype != pl.String:
-        return False
+        return None
     whole = ids.cast(pl.Int64, strict=False)
     if whole.has_nulls():
-        return False
+        return None
     # a sign, a space or a leading zero makes the text longer than the integer
-    return int(ids.str.len_bytes().sum()) == _written_length(whole.to_numpy())
+    same = int(ids.str.len_bytes().sum()) == _written_length(whole.to_numpy())
+    return whole if same else None
 
 
 def _written_length(integers: NDArray[np.int64]) -> int:
     """Characters of the integers in decimal, without separators."""
-    size = integers.view(np.uint64).copy()
-    negative = integers < 0
-    size[negative] = 0 - size[negative]
-    powers = [10**k for k in range(1, 20) if 10**k <= int(size.max())]
-    longer = sum(int(np.count_nonzero(size >= np.uint64(power))) for power in powers)
-    return len(size) + int(np.count_nonzero(negative)) + longer
+    written = len(integers)
+    for start in range(0, len(integers), BLOCK):  # a block stays in the cache for all its passes
+        block = integers[start : start + BLOCK]
+        if int(block.min()) < 0:
+            written += int(np.count_nonzero(block < 0))
+            size = block.view(np.uint64).copy()
+            size[block < 0] = 0 - size[block < 0]
+        else:
+            size = block.view(np.uint64)
+        most = int(size.max())
+        written += sum(int(np.count_nonzero(size >= power)) for power in _POWERS if power <= most)
+    return written
 
 
 def keyed(

@@ -5,6 +5,7 @@ d l > d s. Boards come as all their scores, or as quantiles, in which case resul
 """
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -88,7 +89,7 @@ class Leaderboard:
         InvalidInputError: `n_teams` is less than the number of scores.
     """
 
-    __slots__ = ("_approximate", "_gains", "higher_is_better", "n")
+    __slots__ = ("_approximate", "_gains", "_rising", "higher_is_better", "n")
 
     def __init__(
         self,
@@ -113,6 +114,7 @@ class Leaderboard:
         self.higher_is_better = higher_is_better
         self.n = board.size if n_teams is None else n_teams
         self._gains = np.sort(board if higher_is_better else -board)
+        self._rising: list[float] = self._gains.tolist()  # bisect is faster than searchsorted
         self._approximate = False
 
     @classmethod
@@ -163,10 +165,10 @@ class Leaderboard:
         """Where a finite score stands; raises `InvalidInputError` for another."""
         if not math.isfinite(score):
             raise InvalidInputError(f"a score must be finite, not {score}")
-        gain = score if self.higher_is_better else -score
-        gains, n = self._gains, self.n
-        above = gains.size - int(gains.searchsorted(gain, side="right"))
-        at_least = gains.size - int(gains.searchsorted(gain, side="left"))
+        gain = float(score if self.higher_is_better else -score)
+        rising, n = self._rising, self.n
+        above = len(rising) - bisect_right(rising, gain)
+        at_least = len(rising) - bisect_left(rising, gain)
         beaten, tied, position = n - at_least, at_least - above, above + 1
         return BoardPosition(
             position=position,

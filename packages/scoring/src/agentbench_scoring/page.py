@@ -178,19 +178,28 @@ def _differences(report: Report) -> str:
         leader = report.aggregates.agents[0].entrant
         note = f"<p>The leader against each other agent; {len(pairs)} pairs are in the JSON.</p>"
         pairs = tuple(c for c in pairs if leader in {c.a, c.b})
-    order = {s.entrant: i for i, s in enumerate(report.aggregates.agents)}
-    rows = [_difference_row(c, order, digits_of(report.aggregates.headline)) for c in pairs]
+    names = _short_names(report.aggregates.agents)
+    rows = [_difference_row(c, names, digits_of(report.aggregates.headline)) for c in pairs]
     rows.sort(key=lambda row: -row.value)
     return note + forest_plot(rows, title="paired differences with intervals", zero=0.0)
 
 
-def _difference_row(pair: Comparison, order: dict[str, int], digits: int) -> ForestRow:
+def _short_names(agents: Sequence[AgentSummary]) -> dict[str, str]:
+    """Entrants, the best first, and a name each: of its agent or its model, if that tells them."""
+    for names in ([s.agent for s in agents], [s.model for s in agents]):
+        if all(names) and len(set(names)) == len(agents):
+            return dict(zip([s.entrant for s in agents], names, strict=True))
+    return {s.entrant: s.entrant for s in agents}
+
+
+def _difference_row(pair: Comparison, names: dict[str, str], digits: int) -> ForestRow:
     """The better-placed agent first, so that most differences point right."""
-    turned = order[pair.a] > order[pair.b]
+    order = list(names)
+    turned = order.index(pair.a) > order.index(pair.b)
     a, b = (pair.b, pair.a) if turned else (pair.a, pair.b)
     found = _negated(pair.difference) if turned else pair.difference
     return ForestRow(
-        label=f"{plain(a, limit=22)} − {plain(b, limit=22)}",
+        label=f"{plain(names[a], limit=22)} − {plain(names[b], limit=22)}",
         value=found.value,
         suite=found.suite,
         population=found.population,

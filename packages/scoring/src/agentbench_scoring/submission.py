@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from agentbench_scoring.errors import InvalidInputError
 from agentbench_scoring.fields import read_target
 from agentbench_scoring.issue import Issue, IssueCode
-from agentbench_scoring.keys import Keys, align, all_integers, keyed
+from agentbench_scoring.keys import Keys, align, keyed, whole_ids
 from agentbench_scoring.reading import UnreadableTableError, read_table
 from agentbench_scoring.specification import SubmissionSpec
 
@@ -48,11 +48,11 @@ def read_submission(spec: SubmissionSpec, submission: object, answers: Keys | No
     issues = _column_issues(spec, frame)
     if any(issue.severity == "error" for issue in issues):
         return Submitted(issues=tuple(issues), columns={}, keys=None, sha256=sha256)
-    as_integers = (
-        isinstance(answers.values, np.ndarray) if answers is not None else spec.id_dtype == "int"
-    )
+    whole = spec.id_dtype == "int"
+    if answers is not None:
+        whole = isinstance(answers.values, np.ndarray)
     frame, keys, faults = keyed(
-        frame, spec.id_columns, as_integers=as_integers, repeat_ids=spec.repeat_ids
+        frame, spec.id_columns, as_integers=whole, repeat_ids=spec.repeat_ids
     )
     issues += faults
     columns: dict[str, NDArray[Any]] = {}
@@ -83,12 +83,13 @@ def answer_keys(spec: SubmissionSpec, answers: pl.DataFrame) -> tuple[pl.DataFra
         raise InvalidInputError(f"the answers lack the id column {lacking[0]!r}")
     if not answers.height:
         raise InvalidInputError("the answers hold no rows")
-    as_integers = len(spec.id_columns) == 1 and (
-        spec.id_dtype == "int"
-        or (spec.id_dtype == "auto" and all_integers(answers[spec.id_columns[0]]))
-    )
+    whole = spec.id_dtype == "int"
+    if len(spec.id_columns) > 1:
+        whole = False
+    elif spec.id_dtype == "auto" and (ids := whole_ids(answers[spec.id_columns[0]])) is not None:
+        answers, whole = answers.with_columns(ids), True
     answers, keys, issues = keyed(
-        answers, spec.id_columns, as_integers=as_integers, repeat_ids=spec.repeat_ids
+        answers, spec.id_columns, as_integers=whole, repeat_ids=spec.repeat_ids
     )
     _, faults = align(keys, keys)
     for issue in [*issues, *faults]:

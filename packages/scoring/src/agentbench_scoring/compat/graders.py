@@ -6,7 +6,9 @@ import numpy as np
 
 from agentbench_scoring.errors import InvalidSubmissionError
 from agentbench_scoring.metrics import get_metric
+from agentbench_scoring.metrics.correlation import inversions
 from agentbench_scoring.metrics.inputs import Floats, Values
+from agentbench_scoring.metrics.rle import intersection, parse_rle
 
 _EPS = 1e-15
 
@@ -154,3 +156,38 @@ def grouped_log_mae_without_floor(y_true: Values, y_pred: Values) -> float:
     errors = np.abs(values - _floats(y_pred))
     with np.errstate(divide="ignore"):
         return float(np.mean([np.log(errors[groups == g].mean()) for g in np.unique(groups)]))
+
+
+def kendall_of_any_order(y_true: Sequence[Sequence[str]], y_pred: Sequence[Sequence[str]]) -> float:
+    """Pooled Kendall tau of rows that hold the right set of items, however often each."""
+    swaps, pairs = 0, 0
+    for row, (true, pred) in enumerate(zip(y_true, y_pred, strict=True)):
+        if set(true) != set(pred):
+            raise InvalidSubmissionError(f"y_pred: row {row} holds other items")
+        place = {item: number for number, item in enumerate(true)}
+        swaps += inversions(np.array([place[item] for item in pred], dtype=np.intp))
+        pairs += len(true) * (len(true) - 1)
+    return 1 - 4 * swaps / pairs
+
+
+def mask_precision_at_rounded_iou(y_true: Sequence[str], y_pred: Sequence[str]) -> float:
+    """Mean share of thresholds .5, .55 ... .95 that a float32 IoU reaches, as float64 steps."""
+    thresholds = np.arange(0.5, 1, 0.05)
+    scores: list[float] = []
+    for row, (true, pred) in enumerate(zip(y_true, y_pred, strict=True)):
+        a = parse_rle(true, size=None, role="y_true", row=row)
+        b = parse_rle(pred, size=None, role="y_pred", row=row)
+        shared = intersection(a, b)
+        union = a.area + b.area - shared
+        iou = np.float32(shared / union) if union else np.float32(1)
+        scores.append(float(np.mean(np.float64(iou) >= thresholds)))
+    return float(np.mean(scores))
+
+
+def jaccard_dividing_by_zero(y_true: Sequence[str], y_pred: Sequence[str]) -> float:
+    """Mean word Jaccard in which two empty texts raise `ZeroDivisionError`."""
+    scores: list[float] = []
+    for true, pred in zip(y_true, y_pred, strict=True):
+        a, b = set(true.lower().split()), set(pred.lower().split())
+        scores.append(len(a & b) / len(a | b))
+    return float(np.mean(scores))

@@ -7,6 +7,7 @@ from agentbench_scoring.compat.graders import (
     auc_of_thresholded_scores,
     auc_within_unit_interval,
     grouped_log_mae_without_floor,
+    jaccard_dividing_by_zero,
     kappa_of_label_indices,
     log_loss_at_float_eps,
     micro_f1,
@@ -94,6 +95,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         competitions=("tweet-sentiment-extraction",),
         fault="two empty texts divide by zero",
+        function=jaccard_dividing_by_zero,
     ),
 )
 

@@ -9,10 +9,12 @@ from agentbench_scoring.compat.graders import (
     accuracy_with_equal_missing_words,
     correlation_or_zero,
     kappa_of_label_indices,
+    kendall_of_any_order,
     kl_checking_the_sum_only,
     log_loss_at_float_eps,
     log_loss_without_normalising,
     map_at_12_counting_repeats,
+    mask_precision_at_rounded_iou,
     mean_average_precision_of_columns,
     mean_squared_error,
     micro_f1_over_true_labels,
@@ -152,16 +154,18 @@ DEFECTS: tuple[Defect, ...] = (
         fault="1e-6 in the denominator of precision: perfect is 0.999999",
     ),
     Defect(
-        competitions=(
-            "tgs-salt-identification-challenge",
-            "global-wheat-detection",
-            "airbus-ship-detection",
-        ),
+        competitions=("tgs-salt-identification-challenge",),
         fault="IoU at the threshold counts as a hit, compared in mixed float precision",
+        function=mask_precision_at_rounded_iou,
+    ),
+    Defect(
+        competitions=("global-wheat-detection", "airbus-ship-detection"),
+        fault="IoU at the threshold counts as a hit",
     ),
     Defect(
         competitions=("AI4Code",),
         fault="repeated cells are accepted: the score falls below -1",
+        function=kendall_of_any_order,
     ),
 )
 

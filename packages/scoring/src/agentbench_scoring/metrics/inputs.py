@@ -165,7 +165,7 @@ def require_range(
     """Refuse NaN, infinity and values outside [low, high]."""
     if not array.size:
         return
-    smallest, largest = _extremes(array)
+    smallest, largest = extremes(array)
     if not (math.isfinite(smallest) and math.isfinite(largest)):  # of NaN, both are NaN
         _require_finite(array, role)
     if low is not None and smallest < low:
@@ -174,7 +174,7 @@ def require_range(
         raise fault(role, f"holds {largest}, above {high}")
 
 
-def _extremes(array: Floats) -> tuple[float, float]:
+def extremes(array: Floats) -> tuple[float, float]:
     """Smallest and largest value, both NaN if there is one, in one pass over the memory."""
     flat = np.ravel(array)
     low = high = flat[0]

@@ -1,10 +1,10 @@
 """Metrics of ranked guesses: lists of ids per row, best first, or scores of the columns."""
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agentbench_scoring.errors import InvalidInputError, UndefinedMetricError
 from agentbench_scoring.metrics.inputs import (
@@ -58,47 +58,72 @@ def map_at_k(y_true: Values, y_pred: Values, *, k: int) -> float:
     Only the first k guesses count. A repeated guess keeps its place and is never relevant twice.
     """
     _check_k(k)
-    mean = _map_of_texts(y_true, y_pred, k)
+    mean = _compiled_map(y_true, y_pred, k)
     if mean is not None:
         return mean
+    texts = _texts(y_true), _texts(y_pred)
+    if texts[0] is not None and texts[1] is not None:
+        return _map_of_texts(texts[0], texts[1], k)
 
-    def average_precision_at_k(true: list[Any], pred: list[Any]) -> float:
-        if len(true) == 1:  # the common case: one item to find
-            guesses = pred[:k]
-            return 1 / (guesses.index(true[0]) + 1) if true[0] in guesses else 0.0
-        left = set(true)
-        if left.isdisjoint(pred[:k]):
-            return 0.0
-        hits, total = 0, 0.0
-        for place, guess in enumerate(pred[:k], start=1):
-            if guess in left:
-                left.remove(guess)
-                hits += 1
-                total += hits / place
-        return total / min(len(true), k)
+    def of_row(true: list[Any], pred: list[Any]) -> float:
+        return _average_precision(true, pred, k)
 
-    return _mean(y_true, y_pred, average_precision_at_k)
+    return _mean(y_true, y_pred, of_row)
 
 
-def _map_of_texts(y_true: Values, y_pred: Values, k: int) -> float | None:
-    """MAP@k of two long columns of ASCII text, never parted into objects; None of others."""
-    texts: list[NDArray[np.uint8]] = []
-    rows = 0
-    for column in (y_true, y_pred):
-        if isinstance(column, str):
-            return None
-        try:
-            joined = "\n".join(column)
-        except TypeError:
-            return None
-        rows = len(column)
-        if not joined.isascii() or joined.count("\n") != rows - 1:
-            return None
-        texts.append(np.frombuffer(joined.encode(), dtype=np.uint8))
-    compiled = kernels(sum(text.size for text in texts))
-    if compiled is None or len(y_true) != rows:
+def _average_precision(true: list[Any], pred: list[Any], k: int) -> float:
+    """Of one row: distinct true items, and guesses of which the first k count."""
+    if len(true) == 1:  # the common case: one item to find
+        guesses = pred[:k]
+        return 1 / (guesses.index(true[0]) + 1) if true[0] in guesses else 0.0
+    left = set(true)
+    hits, total = 0, 0.0
+    for place, guess in enumerate(pred[:k], start=1):
+        if guess in left:
+            left.remove(guess)
+            hits += 1
+            total += hits / place
+    return total / min(len(true), k)
+
+
+def _texts(column: Values) -> list[str] | None:
+    """A column that holds nothing but text, as a list; None of any other."""
+    if isinstance(column, str) or not hasattr(column, "__iter__"):
         return None
-    mean = compiled.map_at_k(texts[0], texts[1], rows, k)
+    cells: list[Any] = column if isinstance(column, list) else list(column)
+    return cells if set(map(type, cells)) == {str} else None
+
+
+def _map_of_texts(true: list[str], pred: list[str], k: int) -> float:
+    require_same_length(true, pred)
+    total = 0.0
+    for row, (wanted, guessed) in enumerate(zip(true, pred, strict=True)):
+        words = wanted.split()
+        if not words:
+            raise _nothing_relevant(row)
+        for word in words:  # a word that is nowhere in the text need not be looked for in its words
+            if word in guessed:
+                total += _average_precision(_distinct(words), guessed.split(), k)
+                break
+    return total / len(true)
+
+
+def _compiled_map(y_true: Values, y_pred: Values, k: int) -> float | None:
+    """MAP@k of two long columns of ASCII text, never parted into objects; None of others."""
+    if isinstance(y_true, str) or isinstance(y_pred, str) or not hasattr(y_pred, "__len__"):
+        return None
+    compiled = kernels(16 * len(y_pred))  # letters, at a guess
+    if compiled is None:
+        return None
+    try:
+        joined = ["\n".join([compiled.PAD, *column, compiled.PAD]) for column in (y_true, y_pred)]
+    except TypeError:  # a cell is no text
+        return None
+    if not (joined[0].isascii() and joined[1].isascii()):
+        return None
+    mean = compiled.map_at_k(*(compiled.words_of(text.encode()) for text in joined), len(y_pred), k)
+    if math.isnan(mean):
+        return None  # a cell holds a newline, or the lengths differ
     if mean < 0:
         raise _nothing_relevant(int(-mean) - 1)
     return mean

@@ -114,15 +114,13 @@ def image_size(height: int, width: int) -> int:
 
 
 def intersection(a: Mask, b: Mask) -> int:
-    """Pixels that two masks share: O((runs of a + runs of b) log) by prefix sums."""
+    """Pixels that two masks share, in time linear in their runs.
+
+    With at most two runs over a pixel, two lie from the (k + 1)th start to the kth end, if that is
+    later. The sorted halves of a list are merged by a stable sort.
+    """
     if not len(a.starts) or not len(b.starts):
         return 0
-    return int((_covered(b, a.ends) - _covered(b, a.starts)).sum())
-
-
-def _covered(mask: Mask, points: Runs) -> Runs:
-    """For each point, how many pixels of the mask lie before it."""
-    total = np.concatenate([[0], np.cumsum(mask.ends - mask.starts)])
-    run = np.searchsorted(mask.starts, points, side="right")
-    over = np.concatenate([[0], mask.ends])[run] - points
-    return total[run] - np.maximum(over, 0, out=over)
+    starts = np.sort(np.concatenate([a.starts, b.starts]), kind="stable")
+    ends = np.sort(np.concatenate([a.ends, b.ends]), kind="stable")
+    return int(np.maximum(ends[:-1] - starts[1:], 0).sum())
