@@ -227,6 +227,17 @@ def test_a_field_filled_for_one_answer_only_is_found(tmp_path: Path) -> None:
     assert "with boat filled have answer 1" in finding.evidence
 
 
+@pytest.mark.parametrize(("rows", "found"), [(50, False), (400, True)])
+def test_a_column_equal_in_a_dozen_rows_may_be_an_accident(
+    tmp_path: Path, rows: int, found: bool
+) -> None:
+    prepared = prepare(load_task("titanic"), tmp_path, synthetic=rows)
+    other = answers(prepared).rename({"Survived": "lifeboat"})
+    rewrite(prepared.public / "test.csv", lambda t: t.join(other, on="PassengerId"))
+    codes = {finding.code for finding in lint(prepared)}
+    assert ("answers-in-public" in codes) == found
+
+
 @pytest.mark.parametrize(
     ("task", "code"),
     [

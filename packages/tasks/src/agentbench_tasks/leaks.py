@@ -20,6 +20,7 @@ from agentbench_tasks.reading import TableFormat, scan_table
 from agentbench_tasks.single_features import find_single_features
 
 _EQUAL = 0.98  # share of equal values from which a column is the answers
+_CHANCE = 1e-8  # how likely a column of another name may equal the answers by accident
 _WORTH = 3  # characters of a value that can be part of an answer
 _MANY_TABLES = 60
 _MANY_TARGETS = 12
@@ -120,6 +121,8 @@ def _answers_by_join(
                     continue
                 equal = _share_equal(joined, target, f"__{column}", parts=name != SAMPLE)
                 if equal >= _EQUAL:
+                    if column != target and _accident(joined[target], joined[f"__{column}"]):
+                        continue
                     evidence = f"{name}: column {column} equals {target} in {equal:.1%} of rows"
                     yield Finding(code=visible, severity="error", evidence=evidence)
 
@@ -184,6 +187,17 @@ def _share_equal(joined: pl.DataFrame, target: str, column: str, *, parts: bool)
     inside = (part.len_chars() >= _WORTH) & pl.col("all").str.contains(pl.col("part"), literal=True)
     pairs = pl.DataFrame({"all": left, "part": right})
     return _share(pairs.select((pl.col("all") == pl.col("part")) | inside).to_series())
+
+
+def _accident(target: pl.Series, column: pl.Series) -> bool:
+    """Whether columns of such values may agree in all rows by accident: few rows, few values."""
+    shares = [
+        side.cast(pl.String).to_frame("value").group_by("value").agg(pl.len() / len(side))
+        for side in (target, column)
+    ]
+    both = shares[0].join(shares[1], on="value", suffix="_other")
+    chance = float((both["len"] * both["len_other"]).sum())
+    return chance > 0 and chance ** len(target) > _CHANCE
 
 
 def _share(flags: pl.Series) -> float:

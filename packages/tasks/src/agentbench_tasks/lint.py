@@ -56,10 +56,32 @@ class StandInReport:
 def lint(prepared: PreparedTask) -> list[Finding]:
     """Check a prepared task and its board; real data or a stand-in."""
     answers = read_answers(prepared)
+    return _look(prepared, answers, _scores(prepared, answers))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scores:
+    """What the answers and the sample submission score; None where that is invalid or undefined."""
+
+    perfect: float | None
+    sample: float | None
+
+
+def _scores(prepared: PreparedTask, answers: pl.DataFrame) -> _Scores | None:
+    """The two scores; None where the metric is not installed."""
+    if _metric(prepared.task) is None:
+        return None
+    return _Scores(
+        perfect=_score(prepared, as_submission(prepared.task, answers)),
+        sample=_score(prepared, prepared.public / SAMPLE),
+    )
+
+
+def _look(prepared: PreparedTask, answers: pl.DataFrame, scores: _Scores | None) -> list[Finding]:
     return [
         *_shape(prepared, answers),
         *find_leaks(prepared, answers.drop(PART)),
-        *_grading(prepared, answers),
+        *(() if scores is None else _grading(prepared, answers, scores)),
         *(lint_board(prepared.task) if prepared.synthetic is None else ()),
     ]
 
@@ -79,34 +101,28 @@ def lint_stand_in(task: Task, *, rows: int, seed: int = 0) -> StandInReport:
     size = rows if task.stand_in else None
     with tempfile.TemporaryDirectory() as folder:
         made = [prepare(task, Path(folder) / n, synthetic=size, seed=seed) for n in ("1", "2")]
-        findings = lint(made[0])
+        answers = read_answers(made[0])
+        scores = _scores(made[0], answers)
+        findings = _look(made[0], answers, scores)
         if made[0].digest != made[1].digest:
             evidence = f"digests {made[0].digest[:12]} and {made[1].digest[:12]}"
             findings.append(Finding(code="not-deterministic", severity="error", evidence=evidence))
-        if _metric(task) is None:
+        if scores is None:
             return StandInReport(task=task.name, findings=tuple(findings), graded=False)
-        perfect, sample, learner = _three_scores(made[0])
+        guess = nearest_neighbours(made[0])
+        learner = None if guess is None else _score(made[0], guess)
         sign = 1 if task.higher_is_better else -1
+        sample = scores.sample
         learned = None if learner is None or sample is None else sign * learner > sign * sample
         return StandInReport(
             task=task.name,
             findings=tuple(findings),
             graded=True,
-            perfect=perfect,
+            perfect=scores.perfect,
             sample=sample,
             learner=learner,
             learned=learned,
         )
-
-
-def _three_scores(prepared: PreparedTask) -> tuple[float | None, float | None, float | None]:
-    answers = read_answers(prepared)
-    guess = nearest_neighbours(prepared)
-    return (
-        _score(prepared, as_submission(prepared.task, answers)),
-        _score(prepared, prepared.public / SAMPLE),
-        None if guess is None else _score(prepared, guess),
-    )
 
 
 def as_submission(task: Task, answers: pl.DataFrame) -> pl.DataFrame:
@@ -180,15 +196,11 @@ _UNDEFINED_ON_CONSTANTS = {"pearson", "spearman", "spearman_columns", "spearman_
 """Correlations: a constant sample submission is valid and has no score."""
 
 
-def _grading(prepared: PreparedTask, answers: pl.DataFrame) -> Iterator[Finding]:
+def _grading(prepared: PreparedTask, answers: pl.DataFrame, scores: _Scores) -> Iterator[Finding]:
     """Answers are perfect, order does not matter, the sample grades, ones do not win."""
-    task = prepared.task
-    metric = _metric(task)
-    if metric is None:
-        return
+    task, perfect = prepared.task, scores.perfect
     answers = as_submission(task, answers)
-    perfect = _score(prepared, answers)
-    best = _best(task, metric, answers)
+    best = _best(task, get_metric(task.metric.name), answers)
     if perfect is None or (best is not None and abs(perfect - best) > 1e-6 * max(1.0, abs(best))):
         evidence = f"the answers score {perfect}, the best {task.metric.name} is {best}"
         yield Finding(code="answers-not-perfect", severity="error", evidence=evidence)
@@ -197,15 +209,12 @@ def _grading(prepared: PreparedTask, answers: pl.DataFrame) -> Iterator[Finding]
     if again != perfect:
         evidence = f"the same rows shuffled score {again}, not {perfect}"
         yield Finding(code="order-matters", severity="error", evidence=evidence)
-    yield from _sample(prepared, answers, perfect)
+    yield from _sample(prepared, answers, scores)
 
 
-def _sample(
-    prepared: PreparedTask, answers: pl.DataFrame, perfect: float | None
-) -> Iterator[Finding]:
+def _sample(prepared: PreparedTask, answers: pl.DataFrame, scores: _Scores) -> Iterator[Finding]:
     """The sample grades, worse than the answers; ones do not win; the board fits both."""
-    task = prepared.task
-    sample = _score(prepared, prepared.public / SAMPLE)
+    task, perfect, sample = prepared.task, scores.perfect, scores.sample
     if sample is None:
         if task.metric.name not in _UNDEFINED_ON_CONSTANTS:
             evidence = "invalid, or the metric is undefined on it"
