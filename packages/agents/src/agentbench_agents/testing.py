@@ -165,7 +165,7 @@ def _make_up(name: str, root: Path) -> None:
     published = task.anchors.reference
     strong = published.test.value if published is not None else 0.0
     ends = {"baseline": strong - (1 if task.higher_is_better else -1), "reference": strong}
-    anchors = {
+    anchors: dict[str, Any] = {
         end: {phase: {"value": value, "n": 1, "replicates": []} for phase in ("dev", "test")}
         for end, value in ends.items()
     }
