@@ -28,7 +28,7 @@ from agentbench_sandbox.reaper import find
 from agentbench_tasks import load_research, research_names, task_names
 
 SMALL = Limits(memory_mib=512, disk_mib=64, tmp_mib=32, pids=64)
-ROWS = 60
+ROWS = 120
 QUICK = ("spaceship-titanic", "dogs-vs-cats-redux-kernels-edition", "bike-sharing-demand")
 
 

@@ -39,9 +39,10 @@ def check_parts(prepared: "PreparedTask", feedback: str) -> None:
     public = answers.filter(pl.col(PART) == "public").select(prepared.task.submission.id)
     found = public.unique().head(needed).collect().height
     if found < needed:
+        rows = "" if prepared.synthetic is None else ", or more rows"
         raise AgentsError(
             f"feedback {feedback!r} needs {needed} public answers and {prepared.task.name} has "
-            f"{found}; choose none, validity or public+private"
+            f"{found}; choose none, validity or public+private{rows}"
         )
 
 

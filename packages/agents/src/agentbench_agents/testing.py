@@ -145,7 +145,9 @@ def offline_options(name: str, root: Path, *, rows: int) -> dict[str, Any]:
         _make_up(name, root)
         limits = Limits(memory_mib=2048, disk_mib=1024)  # without the GPU that a full task asks for
         return {"data_root": root, "sandbox": "local", "limits": limits}
-    synthetic = rows if task.recipe.source.provider == "kaggle" else None
+    synthetic = None
+    if task.recipe.source.provider == "kaggle":
+        synthetic = max(rows, round(5 / (task.recipe.split.test or 1)))  # some are public
     return {"data_root": root, "sandbox": NullSandbox, "synthetic": synthetic}
 
 
