@@ -32,7 +32,8 @@ ROWS = 120
 QUICK = ("spaceship-titanic", "dogs-vs-cats-redux-kernels-edition", "bike-sharing-demand")
 
 
-FULL = [n for n in research_names() if not load_research(n).lite]  # lite ones train for minutes
+TRAINED = ("backdoor-trigger-recovery", "machine-unlearning")  # whose preparation takes long
+FULL = [n for n in research_names() if not load_research(n).lite and n not in TRAINED]
 
 
 @pytest.mark.parametrize(
