@@ -30,7 +30,8 @@ def ids() -> list[str]:
 def what(options: dict[str, Any]) -> str:
     if options["sandbox"] == "local":
         return "local sandbox"
-    return "real data" if options["synthetic"] is None else f"stand-in, {ROWS} rows"
+    rows = options["synthetic"]
+    return "real data" if rows is None else f"stand-in, {rows} rows"
 
 
 def check(name: str, root: Path) -> tuple[str, str, float]:

@@ -412,8 +412,9 @@ def test_secrets_are_blanked(text: str, shown: str, monkeypatch: pytest.MonkeyPa
 
 
 def test_secrets_in_json_values_leave_the_rest_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"A_KEY": '"quoted\\ü"', "B_KEY": "12345678", "C_KEY": "arguments"}.items():
-        monkeypatch.setenv(name, value)
+    secrets = {"A_KEY": '"quoted\\ü"', "B_KEY": "12345678", "C_KEY": "arguments"}
+    for name, secret in secrets.items():
+        monkeypatch.setenv(name, secret)
     value: dict[str, Any] = {
         "n": 12345678,
         "arguments": '{"code": ' + json.dumps('x = "quoted\\ü"') + "}",

@@ -355,10 +355,11 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         return self._last, float(reward), terminated, truncated, step_info(outcome, name, made)
 
     def _apply(self, number: int, text: str) -> tuple[str | None, Outcome]:
-        longest = self.action_space.max_length
         if not self.action_space.contains(text):
             record_action(self.branch, number, str(text)[:_BEGINNING])
-            said = f"Invalid action: no text of at most {longest} characters."
+            said = (
+                f"Invalid action: not in {self.action_space}, texts of at most so many characters."
+            )
             return None, Outcome(text=said, status="invalid_action")
         try:
             action = parse_action(text, self.actions)
