@@ -13,7 +13,6 @@ from statistics import fmean, variance
 from typing import Any
 
 import pytest
-from scipy.stats import t as student  # pyright: ignore[reportMissingTypeStubs]
 
 from agentbench_agents import Budget, TaskEnv
 from agentbench_agents.agents import find_agent
@@ -21,6 +20,7 @@ from agentbench_agents.recording import RecordedModel
 from agentbench_agents.run import RunSpec, run_one
 from agentbench_agents.search.testing import ScriptedProgrammer, WarmInterpreter
 from agentbench_agents.trajectory import Trajectory, read_trajectory
+from agentbench_scoring.distributions import student_t_quantile
 from agentbench_tasks import load_task, prepare
 
 pytestmark = pytest.mark.slow
@@ -150,8 +150,7 @@ def test_search_beats_one_draft(
     mean = fmean(fmean(values) for values in by_task)
     parts = [variance(values) / SEEDS / len(TASKS) ** 2 for values in by_task]
     freedom = sum(parts) ** 2 / sum(part**2 / (SEEDS - 1) for part in parts)
-    quantile = student.ppf(0.975, freedom)  # pyright: ignore[reportUnknownMemberType]
-    half = float(quantile) * sum(parts) ** 0.5
+    half = student_t_quantile(0.975, freedom) * sum(parts) ** 0.5
     record_property("search - one_shot", f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]")
     assert mean - half > 0, found
 
