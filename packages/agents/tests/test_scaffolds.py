@@ -39,7 +39,7 @@ def interpreter() -> Iterator[WarmInterpreter]:
 
 
 SANDBOXED: dict[str, tuple[str, dict[str, Any], int]] = {
-    "aide": ("grades", {"drafts": 2}, 6),
+    "aide": ("wine", {"drafts": 2}, 6),
     "mle": ("diabetes", {"history": 3}, 6),
     "one_shot": ("wine", {}, 15),
     "react": ("preference", {"tools": False}, 6),
