@@ -1,6 +1,7 @@
 """Nodes, policies, selection, and the loop that expands a tree: no model, no sandbox."""
 
 import math
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -291,9 +292,26 @@ def test_each_choice_knows_all_but_the_last_in_flight(policy: Policy, in_flight:
 
 
 def test_work_is_done_at_once_and_a_commit_begins_the_next() -> None:
-    began = time.monotonic()
-    expand(Greedy(), in_flight=8, workers=8, budget=16, delay=lambda _: 0.1)
-    assert time.monotonic() - began < 1.2  # 1.6 s in turn
+    tree, all_four, fifth = Tree(higher_is_better=True), threading.Barrier(4), threading.Event()
+
+    def begin() -> tuple[Node, Callable[[], Outcome]] | None:
+        if len(tree.nodes) == 8:
+            return None
+        node = tree.open("draft", "draft")
+
+        def work() -> Outcome:
+            if node.id <= 4:
+                all_four.wait(timeout=60)  # breaks unless four are at work at once
+            if node.id == 5:
+                fifth.set()
+            if node.id == 4:
+                assert fifth.wait(timeout=60)  # the fourth ends only when the fifth has begun
+            return Outcome(metric=1.0)
+
+        return node, work
+
+    run_search(tree, begin, in_flight=4, workers=4)
+    assert len(tree.working) == 8
 
 
 def test_a_failure_ends_the_search_with_what_was_committed() -> None:

@@ -265,12 +265,12 @@ def test_answers_that_cannot_be_read_are_mended_and_then_left(run: Callable[...,
 def test_a_time_out_is_a_bug_that_is_told_and_fixed(run: Callable[..., Run]) -> None:
     def write(prompt: str, _: Random) -> str:
         if "This program failed." in prompt:
-            assert "the time limit of 2 s was reached" in prompt
+            assert "the time limit of 4 s was reached" in prompt
             return answer("shorter", good(5))
         return answer("too long", f"import time; time.sleep(60)\n{good(5)}")
 
     params = {"policy": "mcts", "top_k": 1}
-    done = run("tree", Programmer(write), params, budget=Budget(steps=5), code_timeout_s=2)
+    done = run("tree", Programmer(write), params, budget=Budget(steps=5), code_timeout_s=4)
     assert [(n["role"], n["buggy"]) for n in done.nodes] == [("draft", True), ("debug", False)]
     assert done.final is not None
 

@@ -141,7 +141,8 @@ def print_results(results: Sequence[RunResult], directory: Path, *, as_json: boo
     honest = "also had feedback on" if shown else "never saw feedback on"
     console.print(
         f"\nScores are on answers that the agent {honest} (sandbox: {boxes}; "
-        f"feedback: {told}).\nRuns: {directory}/   trajectories: {directory}/*/trajectory.jsonl",
+        f"feedback: {told}).\nRuns: {directory}/   trajectories: {directory}/*/trajectory.jsonl\n"
+        f"To read what was said: agentbench export {directory} --filter all --to talk.jsonl",
         markup=False,
         highlight=False,
         soft_wrap=True,

@@ -17,7 +17,7 @@ def aide(
     temperature: float | None = 0.5,
     max_tokens: int = 8192,
 ) -> TreeAgent:
-    """Return AIDE.
+    """Search greedily over programs, as AIDE.
 
     Args:
         drafts: How many programs to begin with.

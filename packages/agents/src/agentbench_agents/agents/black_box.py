@@ -83,12 +83,13 @@ def _start(kernel: "Kernel", command: str) -> None:
         "AGENTBENCH_STEP_URL": "{relay}/step",
         "AGENTBENCH_TASK": TASK_FILE,
     }
-    started = kernel.run(f"{relay}\nstart({command!r}, {env!r})\n", timeout_s=30)
-    if started.error is not None:
+    served = kernel.run(f"{relay}\nserve()\n", timeout_s=30)
+    if served.error is not None:
         raise AgentParameterError(
-            f"the sandbox cannot serve on its own loopback ({started.error.message}); "
+            f"the sandbox cannot serve on its own loopback ({served.error.message}); "
             "use docker or bubblewrap"
         )
+    kernel.run(f"start({command!r}, {env!r})", timeout_s=30)
 
 
 def _serve(kernel: "Kernel", env: "TaskEnv", model: "Model", timeout_s: float) -> int | None:
