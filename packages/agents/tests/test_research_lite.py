@@ -58,10 +58,8 @@ def prepared(
         module = import_module(f"agentbench_tasks.research_tasks.{task.folder}.lite")
         for name, value in SMALL[task.folder].items():
             patch.setattr(module, name, value)
-        one, two, other = (
-            prepare_research(task, tmp_path_factory.mktemp("data"), seed=seed) for seed in (1, 1, 2)
-        )
-        assert one.digest == two.digest != other.digest
+        one, two = (prepare_research(task, tmp_path_factory.mktemp("d"), seed=1) for _ in "12")
+        assert one.digest == two.digest
         yield one
 
 
