@@ -191,13 +191,14 @@ def test_what_a_script_left_running_ends_before_the_test(env: TaskEnv) -> None:
     assert any("left processes running (1 times)" in r for r in episode.result.remarks)
 
 
+@pytest.mark.parametrize("when", ["instance_anchors", "outcome"])
 def test_a_baseline_that_fails_is_a_fault_of_ours(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    when: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> object:
         raise AnchorError("the baseline: it ran out of memory")
 
-    monkeypatch.setattr("agentbench_agents.research_episode.outcome", broken)
+    monkeypatch.setattr(f"agentbench_agents.research_episode.{when}", broken)
     result = run(data, tmp_path / "run", "baseline")
     assert (result.status, result.margin) == ("infra", None)
     assert "the baseline" in str(result.error)
