@@ -40,7 +40,7 @@ def test_what_numpy_saves_is_read(
     dtype: str, order: Literal["C", "F"], shape: tuple[int, ...], reader: OutputReader
 ) -> None:
     array = np.zeros(shape, dtype, order=order)
-    array.flat = range(array.size)
+    array[...] = np.arange(array.size).reshape(shape)  # pyright: ignore[reportUnknownMemberType]
     np.save(reader.folder / "a.npy", array)
     for found in (reader("a", shape), reader("a", (None,) * len(shape))):
         assert found.dtype == np.float64
