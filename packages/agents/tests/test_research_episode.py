@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,16 @@ def test_nothing_scored_is_margin_zero(data: Path, tmp_path: Path) -> None:
     assert (result.status, result.margin) == ("invalid", 0.0)
     assert result.research is not None
     assert result.research["status"] == "untested"
+
+
+def test_no_change_is_no_progress_whatever_its_seed(env: TaskEnv) -> None:
+    episode: Any = env.episode
+    dev = episode.anchors.baseline["dev"]
+    luckless = {**episode.anchors.baseline, "dev": replace(dev, value=dev.value / 2)}
+    episode.anchors = replace(episode.anchors, baseline=luckless)
+    act(env, RunDev(method="baseline"))
+    episode.final_submission()
+    assert (episode.result.margin, episode.result.level) == (0.0, "L3")
 
 
 def test_what_a_script_left_running_ends_before_the_test(env: TaskEnv) -> None:
