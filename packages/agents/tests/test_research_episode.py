@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,16 @@ def test_nothing_scored_is_margin_zero(data: Path, tmp_path: Path) -> None:
     assert result.research["status"] == "untested"
 
 
+def test_no_change_is_no_progress_whatever_its_seed(env: TaskEnv) -> None:
+    episode: Any = env.episode
+    dev = episode.anchors.baseline["dev"]
+    luckless = {**episode.anchors.baseline, "dev": replace(dev, value=dev.value / 2)}
+    episode.anchors = replace(episode.anchors, baseline=luckless)
+    act(env, RunDev(method="baseline"))
+    episode.final_submission()
+    assert (episode.result.margin, episode.result.level) == (0.0, "L3")
+
+
 def test_what_a_script_left_running_ends_before_the_test(env: TaskEnv) -> None:
     # It could wait for the method to end and then slow down the baseline beside it.
     script = (
@@ -191,13 +202,14 @@ def test_what_a_script_left_running_ends_before_the_test(env: TaskEnv) -> None:
     assert any("left processes running (1 times)" in r for r in episode.result.remarks)
 
 
+@pytest.mark.parametrize("when", ["instance_anchors", "outcome"])
 def test_a_baseline_that_fails_is_a_fault_of_ours(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    when: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> object:
         raise AnchorError("the baseline: it ran out of memory")
 
-    monkeypatch.setattr("agentbench_agents.research_episode.outcome", broken)
+    monkeypatch.setattr(f"agentbench_agents.research_episode.{when}", broken)
     result = run(data, tmp_path / "run", "baseline")
     assert (result.status, result.margin) == ("infra", None)
     assert "the baseline" in str(result.error)

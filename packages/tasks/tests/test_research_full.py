@@ -108,7 +108,8 @@ def test_no_label_is_public(name: str, made: Make) -> None:
 def test_without_files_or_access_one_sentence_says_what_to_do(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    # The variable of this name is read once, by whoever imported huggingface_hub first.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("agentbench_tasks.source.urllib.request.urlopen", _refuse)
     with pytest.raises(SourceError) as caught:
         prepare_research(load_research(name), tmp_path)
@@ -293,6 +294,7 @@ def test_a_merged_model_is_asked_every_set(made: Make, tmp_path: Path) -> None:
         ([["a", 3]], "no text"),
         ('[["\\ud800", "a"]]', "no text"),
         ("[" * 100_000, "no JSON"),
+        ("[" + "[]," * 400_000 + "[]]", "1048576 are allowed"),
         (f"[[{'9' * 5000}, 1]]", "no JSON"),
         ([["sort <eos>", "a"]], "chat's frame"),
         ([["exit now", "a"]], "holds its target"),

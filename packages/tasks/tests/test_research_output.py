@@ -39,7 +39,8 @@ DTYPES = ["<f2", "<f4", ">f8", "|i1", "<u2", ">i4", "<u8"]
 def test_what_numpy_saves_is_read(
     dtype: str, order: Literal["C", "F"], shape: tuple[int, ...], reader: OutputReader
 ) -> None:
-    array = np.asarray(np.arange(np.prod(shape, dtype=int)).reshape(shape), dtype, order=order)
+    array = np.zeros(shape, dtype, order=order)
+    array[...] = np.arange(array.size).reshape(shape)  # pyright: ignore[reportUnknownMemberType]
     np.save(reader.folder / "a.npy", array)
     for found in (reader("a", shape), reader("a", (None,) * len(shape))):
         assert found.dtype == np.float64

@@ -134,12 +134,14 @@ def take_snapshot(sandbox: "Sandbox", task: "ResearchTask") -> Snapshot:
         remarks += [f"methods/{_shown(n)}: not a regular file, left out" for n in left_out[:20]]
         if not target.is_dir():
             raise SnapshotError("methods is no folder")
+        others: list[str] = []
         for path in sorted(p for p in target.rglob("*") if p.is_file()):
             name = f"methods/{path.relative_to(target).as_posix()}"
             if is_editable(task, name):
                 files[name] = path.read_bytes()
-            elif "__pycache__" not in name:
-                remarks.append(f"{_shown(name)}: not a declared method file, left out")
+            elif "__pycache__" not in path.parts:
+                others.append(name)
+        remarks += [f"{_shown(n)}: not a declared method file, left out" for n in others[:20]]
     size = sum(map(len, files.values()))
     if not files or len(files) > MAX_FILES or size > MAX_BYTES:
         raise SnapshotError(

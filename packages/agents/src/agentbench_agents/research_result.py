@@ -211,14 +211,17 @@ def outcome(
     if base is None:
         raise AnchorError(f"{task.name}: the baseline: {baseline.reason}")
     up, reference = task.higher_is_better, anchors.reference.get("test")
+    pristine = pristine_snapshot(task)
     lines = scores.submission_complexity(snapshot.sources()).logical_lines
-    pristine = scores.submission_complexity(pristine_snapshot(task).sources()).logical_lines
+    own_lines = scores.submission_complexity(pristine.sources()).logical_lines
+    # "No change" is no progress, though its seed is not that of the anchors.
+    unchanged = snapshot.digest == pristine.digest and method == task.baseline_method
     level = None
     if reference is not None:
         level = scores.capability_level(
             dev=dev,
             test=tested.score,
-            dev_baseline=anchors.baseline["dev"].value,
+            dev_baseline=dev if unchanged else anchors.baseline["dev"].value,
             test_baseline=base.value,
             human=reference.value,
             higher_is_better=up,
@@ -235,7 +238,7 @@ def outcome(
         margin_clipped=None if reference is None else 0.0,
         runtime_s=round(tested.seconds, 3),
         logical_lines=lines,
-        relative_complexity=scores.relative_complexity(lines, pristine),
+        relative_complexity=scores.relative_complexity(lines, own_lines),
         level=level,
         remarks=(*snapshot.remarks, *tested.remarks),
     )

@@ -61,7 +61,7 @@ _PATHS = re.compile(
     r"/proc|/sys\b|/etc\b|/dev\b|/tmp\b|/usr|labels|private|seed\.json|result\.json|dev\.jsonl"
     r"|/train|/inputs|\.\./|main\.py|task\.py|evaluation|^outputs?\b|^big$|^state$"
 )
-_LARGE = 2000
+_LARGE, _LARGE_IN_ALL = 2000, 10_000
 _MOST = 20
 
 
@@ -97,6 +97,7 @@ def suspicions(files: Mapping[str, bytes], pristine: Mapping[str, bytes]) -> tup
         pristine: Those of the starter repository; equal files are not read.
     """
     found: dict[str, None] = {}
+    letters = numbers = 0
     for name, data in sorted(files.items()):
         if pristine.get(name) == data:
             continue
@@ -111,12 +112,40 @@ def suspicions(files: Mapping[str, bytes], pristine: Mapping[str, bytes]) -> tup
             continue
         for line, what in _oddities(tree):
             found.setdefault(f"{name}, line {line}: {what}")
-    return tuple(list(found)[:_MOST])
+        letters, numbers = letters + _letters(tree), numbers + _numbers(tree)
+    whole: list[str] = []
+    if letters >= _LARGE_IN_ALL:
+        whole.append(f"the files hold constants of {letters} bytes in all")
+    if numbers >= _LARGE:
+        whole.append(f"the files hold {numbers} numbers in all")
+    return tuple([*whole, *found][:_MOST])
+
+
+def _letters(tree: ast.Module) -> int:
+    """Length of all texts and bytes that do not stand by themselves."""
+    alone = _alone(tree)
+    return sum(
+        len(n.value)
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Constant) and isinstance(n.value, str | bytes) and id(n) not in alone
+    )
+
+
+def _alone(tree: ast.Module) -> set[int]:
+    """Identities of expressions that are statements, docstrings among them."""
+    return {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+
+
+def _numbers(tree: ast.Module) -> int:
+    return sum(
+        isinstance(n, ast.Constant) and isinstance(n.value, int | float | complex)
+        for n in ast.walk(tree)
+    )
 
 
 def _oddities(tree: ast.Module) -> Iterator[tuple[int, str]]:
     names = _imported(tree)
-    texts = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+    texts = _alone(tree)
     for node in ast.walk(tree):
         line = getattr(node, "lineno", 0)
         for what in (*_imports(node), *_calls(node, names), *_changes(node, names)):

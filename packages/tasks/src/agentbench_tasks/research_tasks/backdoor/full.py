@@ -24,6 +24,7 @@ from agentbench_tasks.research_tasks.backdoor.metric import recall, with_trigger
 from agentbench_tasks.research_tasks.language_model import generate, load_model
 
 GUESSES, LONGEST, NEW_TOKENS, MAX_CHARACTERS = 2, 10, 128, 400
+_LARGEST = 1 << 20
 Triggers = dict[str, str]
 
 
@@ -86,6 +87,9 @@ def _guesses(path: Path, targets: list[str], tokenizer: Any) -> list[list[str]]:
             or it holds the target itself (the organisers' rules), or a token that only the chat's
             own frame may hold, such as the end of a turn: that would be no trigger.
     """
+    size = path.stat().st_size
+    if size > _LARGEST:  # as Python objects it would be many times that
+        raise InvalidOutputError(f"triggers.json has {size} bytes; {_LARGEST} are allowed")
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
