@@ -89,11 +89,18 @@ def test_flags_of_the_page_are_understood_and_kept(tmp_path: Path) -> None:
     assert again.config.fsdp_config == settings.config.fsdp_config
 
 
-@pytest.mark.slow
 def test_installed_command() -> None:
     command = [str(Path(sys.executable).with_name("agentbench-irl")), "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "train" in shown.stdout
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    program = "import sys, agentbench_irl.cli; print('torch' in sys.modules)"
+    shown = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout == "False\n"
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
