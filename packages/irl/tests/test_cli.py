@@ -95,14 +95,6 @@ def test_installed_command() -> None:
     assert "train" in shown.stdout
 
 
-def test_help_does_not_wait_for_torch() -> None:
-    program = "import sys, agentbench_irl.cli; print('torch' in sys.modules)"
-    shown = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert shown.stdout == "False\n"
-
-
 def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
