@@ -1,7 +1,8 @@
 """`check_env` over every registered id, as a table (Markdown). It exits with 1 if one fails.
 
-Kaggle tasks are synthetic stand-ins, research tasks run in real sandboxes, the rest is real data
-with the null sandbox: `python packages/agents/benchmarks/check_envs.py [ID ...]`.
+Kaggle tasks are synthetic stand-ins, research tasks run in local sandboxes (the full ones on
+stand-ins of their data), the rest is real data with the null sandbox:
+`python packages/agents/benchmarks/check_envs.py [ID ...]`.
 """
 
 import sys
@@ -17,8 +18,7 @@ from gymnasium.utils.env_checker import check_env
 
 import agentbench_agents  # noqa: F401 - registers the ids
 from agentbench_agents.registration import NAMESPACE
-from agentbench_agents.research import load_any
-from agentbench_agents.testing import NullSandbox
+from agentbench_agents.testing import offline_options
 
 ROWS = 120
 
@@ -27,20 +27,16 @@ def ids() -> list[str]:
     return sorted(i for i in gymnasium.registry if i.startswith(f"{NAMESPACE}/"))
 
 
-def options(name: str, root: Path) -> tuple[str, dict[str, Any]]:
-    task = load_any(name)
-    if task.kind == "research":
-        return "own data, local sandbox", {"data_root": root, "sandbox": "local"}
-    if task.recipe.source.provider == "kaggle":
-        null = {"data_root": root, "sandbox": NullSandbox}
-        return f"stand-in, {ROWS} rows", {**null, "synthetic": ROWS}
-    return "real data", {"data_root": root, "sandbox": NullSandbox}
+def what(options: dict[str, Any]) -> str:
+    if options["sandbox"] == "local":
+        return "local sandbox"
+    return "real data" if options["synthetic"] is None else f"stand-in, {ROWS} rows"
 
 
 def check(name: str, root: Path) -> tuple[str, str, float]:
     began = time.perf_counter()
     try:
-        data, given = options(name, root)
+        given = offline_options(name, root, rows=ROWS)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             env = gymnasium.make(f"{NAMESPACE}/{name}-v0", render_mode="ansi", **given)
@@ -48,7 +44,7 @@ def check(name: str, root: Path) -> tuple[str, str, float]:
             env.close()
     except Exception as error:  # noqa: BLE001 - the table says which
         return "?", f"{type(error).__name__}: {error}".split("\n")[0][:150], 0.0
-    return data, "no warning", time.perf_counter() - began
+    return what(given), "no warning", time.perf_counter() - began
 
 
 def main(wanted: list[str]) -> Iterator[str]:

@@ -7,7 +7,7 @@ An instance is a data seed (1, 2, ...). Baseline and reference run through the p
 sandboxes of one core. Separation is (reference - baseline) / paired jackknife standard error on the
 test units, the smallest over instances; the interval is that of a method that scores as the
 reference does. Rows that `--out` holds already are not measured again. `--write` puts the means
-into `research_tasks/*-lite.yaml` and the table into `docs/research.md`.
+into `research_tasks/*-lite.yaml` and their rows into the table of `docs/research.md`.
 """
 
 import argparse
@@ -195,29 +195,19 @@ def table_row(name: str, mine: list[dict[str, Any]]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-HEAD = (
-    "| task | metric | n | baseline dev / test | reference dev / test | ceiling | separation "
-    "| interval of a margin near 100 % | run s, baseline / reference | prepare s |\n"
-    "|---|---|---|---|---|---|---|---|---|---|\n"
-)
-
-
 def write(rows: list[dict[str, Any]]) -> None:
-    """Put the means into the task files and the table into the documentation."""
-    lines = []
+    """Put the means into the task files and their rows into the table of the documentation."""
+    page = ROOT / "docs/research.md"
+    text = page.read_text()
     for name in dict.fromkeys(r["task"] for r in rows):
         mine = [r for r in rows if r["task"] == name]
-        lines.append(table_row(name, mine))
+        made = table_row(name, mine)
+        text, found = re.subn(rf"^\| {name} \|.*$", lambda _: made, text, flags=re.MULTILINE)  # noqa: B023
+        assert found == 1, f"docs/research.md has {found} rows for {name}"
         path = TASKS / f"{name}.yaml"
-        text = path.read_text()
-        path.write_text(text[: text.index("anchors:")] + anchors_text(mine))
-    page = ROOT / "docs/research.md"
-    made = HEAD + "\n".join(lines) + "\n"
-    page.write_text(
-        re.sub(
-            r"\| task \| metric \| n .*?\n(?=\n)", lambda _: made, page.read_text(), flags=re.DOTALL
-        )
-    )
+        task = path.read_text()
+        path.write_text(task[: task.index("anchors:")] + anchors_text(mine))
+    page.write_text(text)
 
 
 def main() -> None:

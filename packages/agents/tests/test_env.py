@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentbench_agents import (
+    REWARDS,
     AgentsError,
     Budget,
     EpisodeOverError,
@@ -34,11 +35,6 @@ from agentbench_sandbox import Limits, Mount, Request, Sandbox, local
 from agentbench_tasks import load_task, prepare
 
 WRITE_SAMPLE = "import shutil; shutil.copy('input/sample_submission.csv', 'submission.csv')"
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
 
 
 @pytest.fixture
@@ -122,15 +118,22 @@ WRONG_ACTIONS = {
     "wrong info type": '{"action": "request_info", "params": {"info_type": "answers"}}',
     "empty code": '{"action": "execute_code", "params": {"code": ""}}',
     "nothing to submit": '{"action": "submit"}',
+    "no text": None,
+    "bytes": b'{"action": "get_history"}',
+    "too long": '{"action": "get_history"}' + " " * 10_000_000,
+    "a number of 5,000 digits": '{"action": "get_history", "params": {"last": %s}}' % ("9" * 5000),
+    "deep": "[" * 100_000,
 }
 
 
 @pytest.mark.parametrize("text", WRONG_ACTIONS.values(), ids=WRONG_ACTIONS)
-def test_a_wrong_action_is_an_observation_not_an_exception(env: TaskEnv, text: str) -> None:
+def test_a_wrong_action_is_an_observation_not_an_exception(data: Path, text: str) -> None:
+    env = null_env(data, NullSandbox())
     observation, reward, terminated, truncated, info = env.step(text)
     assert info["status"] == "invalid_action"
     assert (reward, terminated, truncated) == (0.0, False, False)
-    assert observation["text"]
+    assert env.observation_space.contains(observation)
+    assert observation["text"].startswith(("Invalid action: ", "There is no valid submission"))
 
 
 def test_validate_code_checks_syntax_imports_and_a_sample(env: TaskEnv) -> None:
@@ -288,6 +291,82 @@ def test_submit_ends_the_episode(env: TaskEnv) -> None:
         env.step(GetHistory().to_text())
 
 
+SPENT: dict[str, tuple[Budget, dict[str, Any]]] = {
+    "tokens": (Budget(tokens=100), {"tokens": 100}),
+    "cost": (Budget(cost_usd=0.5), {"cost_usd": 0.5}),
+    "wall": (Budget(wall_s=1e-9), {}),
+}
+
+
+@pytest.mark.parametrize("limit", SPENT)
+def test_each_budget_truncates(limit: str, data: Path) -> None:
+    budget, spent = SPENT[limit]
+    env = null_env(data, NullSandbox(), budget=budget)
+    if spent:
+        assert env.step(GetHistory().to_text())[2:4] == (False, False)
+        env.spend.add(**spent)
+    assert env.step(GetHistory().to_text())[2:4] == (False, True)
+    assert env.over
+
+
+def test_submitting_with_the_last_step_terminates_and_does_not_truncate(data: Path) -> None:
+    box = NullSandbox()
+    env = null_env(data, box, budget=Budget(steps=2))
+    box.submission = sample(env)
+    env.step(ExecuteCode(code="x").to_text())
+    assert env.step(Submit().to_text())[2:4] == (True, False)
+
+
+@pytest.mark.parametrize("reward", REWARDS)
+def test_an_invalid_action_costs_what_is_asked(reward: str, data: Path) -> None:
+    env = null_env(data, NullSandbox(), reward=reward, invalid_penalty=0.25)
+    steps = ("nonsense", '{"action": "submit"}', GetHistory().to_text())
+    assert [env.step(text)[1] for text in steps] == [-0.25, -0.25, 0.0]
+
+
+QUALITY = st.sampled_from(["nothing", "invalid", 0.0, 0.4, 0.7, 1.0])
+
+
+@pytest.mark.parametrize("policy", ["none", "validity", "validation", "public", "public+private"])
+@pytest.mark.parametrize("reward", REWARDS)
+@settings(deadline=None, max_examples=4)  # for each of 20 pairs
+@given(qualities=st.lists(QUALITY, min_size=1, max_size=6))
+def test_what_an_episode_earns(
+    qualities: list[float | str], reward: str, policy: str, data: Path
+) -> None:
+    """The sum is the best progress that could be known; the same file again earns nothing."""
+    box = NullSandbox()
+    env = null_env(data, box, reward=reward, feedback=policy, budget=Budget(steps=20))
+    head, *rows = perfect(env).decode().splitlines()
+    earned: list[float] = []
+    for quality in (*qualities, qualities[-1]):
+        if isinstance(quality, float):
+            right = round(quality * len(rows))
+            wrong = [f"{row.split(',')[0]},{(int(row[-1]) + 1) % 10}" for row in rows[right:]]
+            box.submission = "\n".join([head, *rows[:right], *wrong]).encode()
+        else:
+            box.submission = None if quality == "nothing" else b"id,digit\n1,1\n"
+        earned.append(env.step(ExecuteCode(code="x").to_text())[1])
+    _, last, terminated, _, _ = env.step(Submit().to_text())
+    assert all(0 <= r <= 1 for r in (*earned, last))
+    shown = [s.shown.progress for s in env.episode.submissions if s.shown]
+    final = env.episode.final_submission()
+    made = env.episode.submissions
+    assert terminated is (bool(made) if policy == "none" else final is not None)
+    if reward == "absolute":
+        assert sum(earned) == pytest.approx(sum(shown))
+        return
+    assert earned[-1] == 0
+    total = sum(earned) + last
+    assert total <= 1 + 1e-9
+    if reward != "milestone":
+        if shown or policy not in ("none", "validity"):
+            assert total == pytest.approx(max(shown, default=0.0))
+        else:
+            hidden = final.hidden.progress if final is not None and final.hidden else 0.0
+            assert total == pytest.approx(hidden)
+
+
 def test_the_budget_truncates(data: Path) -> None:
     env = null_env(data, NullSandbox(), budget=Budget(steps=2))
     assert env.step(GetHistory().to_text())[3] is False
@@ -327,6 +406,24 @@ def test_feedback_policies(
         assert last[1] == final.hidden.progress
 
 
+@pytest.mark.parametrize("first", ["valid", "invalid"])
+def test_choosing_tells_nothing_without_feedback(first: str, data: Path) -> None:
+    """What a run is told and earns is the same to the end, whatever the grader thinks."""
+    box = NullSandbox()
+    env = null_env(data, box, feedback="none", reward="milestone")
+    told: list[Any] = [env.step(Submit().to_text())]
+    box.submission = sample(env) if first == "valid" else b"id,digit\n1,1\n"
+    told.append(env.step(ExecuteCode(code="x").to_text()))
+    told += [env.step(Submit(submission=n).to_text()) for n in (7, 1)]
+    assert [(o["text"].split(";")[0], r, t) for o, r, t, *_ in told] == [
+        ("There is no submission to choose", 0, False),
+        ("The program ended well.\nSubmission 1 was received.", 0.25, False),
+        ("There is no submission 7", 0, False),
+        ("Submission 1 is your final one.", 0, True),
+    ]
+    assert (env.episode.final_submission() is not None) is (first == "valid")
+
+
 def test_the_final_submission_is_the_best_shown(data: Path) -> None:
     box = NullSandbox()
     env = null_env(data, box)
@@ -347,6 +444,15 @@ class Count(Action):
 
     def apply(self, episode: Episode) -> Outcome:
         return Outcome(text=str(len(episode.submissions)))
+
+
+def test_an_action_of_your_own_cannot_hide_another(data: Path) -> None:
+    class History(Count):
+        name = "get_history"
+
+    for actions in ((Count, Count), (History,)):
+        with pytest.raises(AgentsError, match=r"two actions are named '(count|get_history)'"):
+            TaskEnv("digits", data_root=data, sandbox=NullSandbox, actions=actions)
 
 
 def test_actions_of_your_own_can_be_called(data: Path) -> None:

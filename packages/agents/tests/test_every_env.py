@@ -21,39 +21,29 @@ from agentbench_agents import (
     TaskEnv,
     env_id,
 )
-from agentbench_agents.testing import NullSandbox
+from agentbench_agents.testing import NullSandbox, offline_options
 from agentbench_agents.trajectory import Trajectory, read_trajectory
 from agentbench_sandbox import Limits, SandboxError, open_sandbox
 from agentbench_sandbox.reaper import find
-from agentbench_tasks import load_task, research_names, task_names
+from agentbench_tasks import load_research, research_names, task_names
 
 SMALL = Limits(memory_mib=512, disk_mib=64, tmp_mib=32, pids=64)
 ROWS = 60
 QUICK = ("spaceship-titanic", "dogs-vs-cats-redux-kernels-edition", "bike-sharing-demand")
 
 
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
-
-
-def is_kaggle(name: str) -> bool:
-    return load_task(name).recipe.source.provider == "kaggle"
+FULL = [n for n in research_names() if not load_research(n).lite]  # lite ones train for minutes
 
 
 @pytest.mark.parametrize(
-    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in task_names()]
+    "name",
+    [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in (*task_names(), *FULL)],
 )
 def test_make_and_check_env_without_a_warning(name: str, data: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        env = gymnasium.make(
-            env_id(name),
-            data_root=data,
-            synthetic=ROWS if is_kaggle(name) else None,
-            sandbox=NullSandbox,
-            render_mode="ansi",
-        )
+        options = offline_options(name, data, rows=ROWS)
+        env = gymnasium.make(env_id(name), render_mode="ansi", **options)
         check_env(env.unwrapped)
         env.close()
 

@@ -1,4 +1,5 @@
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -223,11 +224,27 @@ def test_a_trimmed_context_begins_a_new_row(tmp_path: Path) -> None:
 
 def test_token_ids_cost_the_same_bytes_in_every_turn(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
-    talk(path, turns=60)
+    turns = 60
+    talk(path, turns=turns)
     said = [e for e in read_trajectory(path) if e.get("role") == "assistant"]
-    assert [len(e["prompt_token_ids"]) for e in said] == [3] * 60
+    assert [len(e["prompt_token_ids"]) for e in said] == [3] * turns
     (row,) = sample(path, "rows")
-    assert len(row["input_ids"]) == 60 * 5
+    assert len(row["input_ids"]) == turns * 5
+
+
+def test_a_talk_may_be_longer_than_python_recurses(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    turns = sys.getrecursionlimit() + 10
+    with Trajectory(path) as trajectory:
+        at = trajectory.append("message", {"role": "user", "content": "go"})
+        before: int | None = None
+        for turn in range(turns):
+            known = {} if before is None else {"prompt_continues": before}
+            tokens = {"prompt_token_ids": [1], "token_ids": [2], "logprobs": [-1.0]}
+            data = {"role": "assistant", "content": str(turn), **tokens, **known}
+            before = at = trajectory.append("message", data, parent=at)
+    (row,) = sample(path, "rows")
+    assert row["input_ids"] == [1, 2] * turns
 
 
 def test_tools_are_recorded_once_and_exported_as_offered(tmp_path: Path) -> None:

@@ -14,22 +14,18 @@ from agentbench_agents.feedback import HumanFeedback, ModelFeedback, Report, ana
 from agentbench_agents.feedback.analysis import analyse, last_exception
 from agentbench_agents.feedback.known import ISSUES
 from agentbench_agents.feedback.template import template
-from agentbench_agents.grading import grade_half, halve
+from agentbench_agents.grading import check_parts, grade_half, halve
 from agentbench_agents.models import Message
 from agentbench_agents.models.scripted import ScriptedModel
 from agentbench_agents.testing import NullSandbox
 from agentbench_agents.workspace import CodeRun
 from agentbench_sandbox import ExecResult, Limits
 from agentbench_scoring.issue import Issue, IssueCode
-from agentbench_tasks.build import PART
+from agentbench_tasks import load_task, prepare
+from agentbench_tasks.build import ANSWERS, PART
 from agentbench_tasks.grading import read_answers
 
 SMALL = Limits(memory_mib=256, disk_mib=64, tmp_mib=32, pids=64)
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
 
 
 @pytest.fixture(scope="module")
@@ -353,3 +349,40 @@ def test_a_grade_on_a_half_is_that_of_its_rows(data: Path, tmp_path: Path) -> No
         sum(g.n for g in grades.values())
         == read_answers(env.prepared).filter(pl.col(PART) == "public").height
     )
+
+
+@pytest.mark.parametrize(
+    ("public", "refused"), [(0, {"public", "validation"}), (1, {"validation"})], ids=["none", "one"]
+)
+def test_a_policy_that_has_nothing_to_show_is_refused(
+    public: int, refused: set[str], tmp_path: Path
+) -> None:
+    task = load_task("digits")
+    prepared = prepare(task, tmp_path)
+    path = prepared.private / ANSWERS
+    answers = pl.read_csv(path)
+    parts = ["public"] * public + ["private"] * (answers.height - public)
+    answers.with_columns(pl.Series(PART, parts)).write_csv(path)
+    for policy in EPISODES:
+        if policy in refused:
+            with pytest.raises(AgentsError, match=f"public answers and digits has {public}"):
+                check_parts(prepared, policy)
+        else:
+            check_parts(prepared, policy)
+
+
+def test_a_task_without_public_answers_tells_validity_unless_asked(data: Path) -> None:
+    options: dict[str, Any] = {"data_root": data, "sandbox": NullSandbox, "synthetic": 60}
+    assert TaskEnv("hubmap-kidney-segmentation", **options).feedback == "validity"
+    with pytest.raises(AgentsError, match="'public' needs 1 public answers"):
+        TaskEnv("hubmap-kidney-segmentation", feedback="public", **options)
+
+
+def test_halves_are_scored_on_the_scale_of_the_board(data: Path, tmp_path: Path) -> None:
+    prepared = TaskEnv("digits", data_root=data, sandbox=NullSandbox).prepared
+    metric = prepared.task.metric.model_copy(update={"scale": -2.0, "offset": 5.0})
+    prepared = replace(prepared, task=prepared.task.model_copy(update={"metric": metric}))
+    path = tmp_path / "s.csv"
+    table = pl.read_csv(prepared.private / ANSWERS).select("id", "digit")
+    table.write_csv(path)
+    assert grade_half(prepared, path, "validation").score == 3.0

@@ -33,11 +33,6 @@ LIST = "import os; print(sorted(n for n in os.listdir() if n.endswith('.txt')))"
 SMALL = Limits(memory_mib=512, disk_mib=128, tmp_mib=64)
 
 
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
-
-
 def available(backend: str) -> None:
     try:
         open_sandbox(backend, limits=SMALL).close()
@@ -414,9 +409,8 @@ def test_the_result_is_that_of_the_root_and_no_fork_outlives_the_run(
     assert json.loads((tmp_path / "run.json").read_text())["spec"]["task"] == "digits"
 
 
-@pytest.mark.slow
-def test_a_research_episode_forks(tmp_path: Path) -> None:
-    env = TaskEnv("llm-merging-lite", data_root=tmp_path, sandbox="local")
+def test_a_research_episode_forks(small_research: Path) -> None:
+    env = TaskEnv("rainfall-nowcasting-lite", data_root=small_research, sandbox="local")
     env.reset(seed=0)
     env.step(WriteFile(path="methods/note.txt", content="common").to_text())
     child = env.fork()

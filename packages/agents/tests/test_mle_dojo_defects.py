@@ -24,7 +24,6 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from agentbench_agents import (
-    AgentParameterError,
     Budget,
     ExecuteCode,
     GetHistory,
@@ -49,11 +48,6 @@ from agentbench_scoring import Leaderboard
 WRITE_SAMPLE = "import shutil; shutil.copy('input/sample_submission.csv', 'submission.csv')\n"
 SMALL = Limits(memory_mib=640, disk_mib=128, tmp_mib=32, pids=64)
 PACKAGE = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
 
 
 @pytest.fixture
@@ -89,6 +83,11 @@ def sample(env: TaskEnv) -> bytes:
     return (env.prepared.public / "sample_submission.csv").read_bytes()
 
 
+def answers(env: TaskEnv) -> bytes:
+    table = (env.prepared.private / "answers.csv").read_text().splitlines()
+    return "\n".join(",".join(line.split(",")[:2]) for line in table).encode()
+
+
 def test_01_step_returns_five_values(data: Path) -> None:
     observation, reward, terminated, truncated, info = null_env(data, NullSandbox()).step("x")
     assert isinstance(observation, dict)
@@ -113,16 +112,22 @@ def test_03_agent_code_cannot_read_the_answers(env: TaskEnv) -> None:
     private = env.prepared.private / "answers.csv"
     assert private.is_file()
     code = (
-        "import pathlib, shutil\n"
-        f"tried = [{str(private)!r}, 'input/../private/answers.csv']\n"
-        "real = pathlib.Path('input').resolve().parent / 'private' / 'answers.csv'\n"
-        "for path in (*tried, real):\n"
+        "import os, pathlib, shutil\n"
+        f"tried = [{str(private)!r}, 'input/../private/answers.csv', 'input/private/answers.csv']\n"
+        "tried += [pathlib.Path('input').resolve().parent / 'private' / 'answers.csv']\n"
+        "for root in ('/', 'input/', '/proc/1/root'):\n"
+        "    for folder, folders, names in os.walk(root):\n"
+        "        folders[:] = [f for f in folders if f not in ('proc', 'sys', 'usr')]\n"
+        "        tried += [os.path.join(folder, n) for n in names if n == 'answers.csv']\n"
+        "for path in tried:\n"
         "    try:\n"
         "        shutil.copy(path, 'submission.csv'); print('LEAK', path)\n"
         "    except OSError:\n"
         "        pass\n"
+        "print('tried', len(tried))\n"
     )
     text, info = run(env, code)
+    assert "tried" in text
     assert "LEAK" not in text
     assert info["status"] == "no_submission"
 
@@ -167,9 +172,8 @@ def test_05_a_container_shows_one_task_and_has_no_network_root_or_capability(dat
         "except OSError:\n"
         "    print('network closed')\n"
         "print('interfaces', sorted(os.listdir('/sys/class/net')))\n"
-        "limit = open('/sys/fs/cgroup/memory.max').read() if os.path.exists("
-        "'/sys/fs/cgroup/memory.max') else '0'\n"
-        "print('limited', limit.strip() != 'max')\n"
+        "limits = ('/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory/memory.limit_in_bytes')\n"
+        "print('memory', [open(f).read().strip() for f in limits if os.path.exists(f)])\n"
     )
     text, _ = run(env, code)
     env.close()
@@ -178,7 +182,7 @@ def test_05_a_container_shows_one_task_and_has_no_network_root_or_capability(dat
     assert "files []" in text
     assert "network closed" in text
     assert "interfaces ['lo']" in text
-    assert "limited True" in text
+    assert f"memory ['{SMALL.memory_mib << 20}']" in text
 
 
 def test_06_agent_code_cannot_edit_the_record(env: TaskEnv, tmp_path: Path) -> None:
@@ -200,7 +204,6 @@ def test_06_agent_code_cannot_edit_the_record(env: TaskEnv, tmp_path: Path) -> N
 
 def test_07_the_record_grows_by_the_same_bytes_at_every_step(data: Path, tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
-    sizes: list[int] = []
     with Trajectory(path) as trajectory:
         env = null_env(
             data,
@@ -211,10 +214,14 @@ def test_07_the_record_grows_by_the_same_bytes_at_every_step(data: Path, tmp_pat
         )
         for _ in range(300):
             env.step(ExecuteCode(code="print('x' * 5000)").to_text())
-            sizes.append(path.stat().st_size)
-    grown = [b - a for a, b in itertools.pairwise(sizes)]
-    assert max(grown) - min(grown) <= 12  # digits of the ids and of the times
-    assert max(grown) < 3 * 5000
+    sizes: dict[int, int] = {}
+    for event in read_trajectory(path):
+        same = {k: 0 if isinstance(v, int | float) else v for k, v in event.items()}
+        step = int(event.get("step", 0))
+        sizes[step] = sizes.get(step, 0) + len(json.dumps(same))
+    assert len(sizes) == 301
+    assert len({size for step, size in sizes.items() if step}) == 1
+    assert path.stat().st_size < 300 * 3 * 5000
 
 
 def test_08_get_history_does_not_hold_itself_and_is_in_the_observation(data: Path) -> None:
@@ -229,18 +236,25 @@ def test_08_get_history_does_not_hold_itself_and_is_in_the_observation(data: Pat
 
 
 def test_09_the_record_holds_code_arguments_reward_and_observation(
-    env: TaskEnv, tmp_path: Path
+    data: Path, tmp_path: Path
 ) -> None:
-    text, _ = run(env, WRITE_SAMPLE + "print('the output')")
-    env.step(RequestInfo(info_type="name").to_text())
-    events = list(read_trajectory(tmp_path / "trajectory.jsonl"))
+    path, box = tmp_path / "t.jsonl", NullSandbox(stdout=b"the output")
+    with Trajectory(path) as trajectory:
+        env = null_env(data, box, trajectory=trajectory, directory=tmp_path)
+        box.submission = answers(env)
+        observation, reward, *_ = env.step(ExecuteCode(code="print('the output')").to_text())
+        env.step(RequestInfo(info_type="name").to_text())
+    events = list(read_trajectory(path))
     actions = [e for e in events if e["type"] == "action"]
     told = [e for e in events if e["type"] == "observation"]
-    assert actions[0]["params"]["code"].endswith("print('the output')")
-    assert actions[1]["params"] == {"info_type": "name"}
-    assert told[1]["text"] == text
-    assert told[1]["reward"] == env.episode.submissions[0].shown.progress  # pyright: ignore[reportOptionalMemberAccess]
-    assert told[1]["wall_s"] > 0
+    assert [e["params"] for e in actions] == [
+        {"code": "print('the output')"},
+        {"info_type": "name"},
+    ]
+    assert told[1]["text"] == observation["text"]
+    assert "the output" in told[1]["text"]
+    assert told[1]["reward"] == reward == 1.0
+    assert all(e["wall_s"] >= 0 for e in told[1:])
 
 
 @pytest.mark.parametrize(
@@ -272,6 +286,18 @@ def test_11_a_stale_file_is_never_scored(env: TaskEnv) -> None:
     run(env, WRITE_SAMPLE + keep)
     assert run(env, "pass")[1]["status"] == "no_submission"
     assert [s.number for s in env.episode.submissions] == [1, 2]
+    later = (
+        "import os, shutil, signal, time\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid(); [os.close(fd) for fd in (0, 1, 2)]\n"
+        "    [signal.signal(n, signal.SIG_IGN) for n in (signal.SIGTERM, signal.SIGHUP)]\n"
+        "    while True:\n"
+        "        shutil.copy('input/sample_submission.csv', 'submission.csv'); time.sleep(0.01)\n"
+        "while not os.path.exists('submission.csv'):\n"
+        "    time.sleep(0.01)\n"
+    )
+    assert run(env, later)[1]["submission"] == 3
+    assert run(env, "import time; time.sleep(0.5)")[1]["status"] == "no_submission"
 
 
 class Slow(NullSandbox):
@@ -292,13 +318,17 @@ def test_12_validate_code_keeps_submissions_stops_at_syntax_and_is_cheap(
 ) -> None:
     run(env, WRITE_SAMPLE)
     path = env.episode.workspace.output_path
-    broken = "open('../ran', 'w')\ndef f(:\n"
+    broken = "open('../was_run', 'w')\n"
     env.step(ValidateCode(code="open('submission.csv', 'w').write('mine')").to_text())
-    observation, _, _, _, info = env.step(ValidateCode(code=broken).to_text())
-    assert info["status"] == "failed"
-    assert "SyntaxError" in observation["text"]
+    for fault, said in (
+        ("def f(:", "SyntaxError"),
+        ("import nosuch", "not installed here: nosuch"),
+    ):
+        observation, _, _, _, info = env.step(ValidateCode(code=broken + fault).to_text())
+        assert info["status"] == "failed"
+        assert said in observation["text"]
     assert env.episode.workspace.sandbox.read_file(path) == sample(env)
-    assert "ran" not in run(env, "import os; print(sorted(os.listdir()))")[0].split("---")[-1]
+    assert "was_run" not in run(env, "import os; print(sorted(os.listdir()))")[0]
     rows = env.step(ValidateCode(code="print(len(list(open('input/train.csv'))))").to_text())
     assert "\n201" in rows[0]["text"]
     box = Slow()
@@ -309,19 +339,23 @@ def test_12_validate_code_keeps_submissions_stops_at_syntax_and_is_cheap(
 
 
 @pytest.mark.parametrize(
-    ("ending", "said"),
-    [("time.sleep(60)", "time limit"), ("1 / 0", "ZeroDivisionError"), ("sys.exit(3)", "code 3")],
+    ("ending", "timeout_s", "said"),
+    [
+        ("time.sleep(60)", 3, "time limit"),
+        ("1 / 0", 60, "ZeroDivisionError"),
+        ("sys.exit(3)", 60, "code 3"),
+    ],
     ids=["time-out", "exception", "exit"],
 )
 def test_13_what_was_printed_before_a_failure_is_kept(
-    data: Path, tmp_path: Path, ending: str, said: str
+    data: Path, tmp_path: Path, ending: str, timeout_s: float, said: str
 ) -> None:
     env = TaskEnv(
         "digits",
         data_root=data,
         sandbox="local",
         limits=SMALL,
-        code_timeout_s=2,
+        code_timeout_s=timeout_s,
         directory=tmp_path,
     )
     env.reset(seed=0)
@@ -342,17 +376,18 @@ def test_14_output_is_trimmed_for_the_agent(env: TaskEnv, tmp_path: Path) -> Non
 
 
 def test_15_a_child_with_its_own_session_does_not_survive_the_time_out(data: Path) -> None:
-    env = TaskEnv("digits", data_root=data, sandbox="local", limits=SMALL, code_timeout_s=2)
+    env = TaskEnv("digits", data_root=data, sandbox="local", limits=SMALL, code_timeout_s=3)
     env.reset(seed=0)
     code = (
-        "import os, time\n"
+        "import os, signal, time\n"
         "if os.fork() == 0:\n"
-        "    os.setsid()\n"
+        "    os.setsid(); signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "    while True:\n"
         "        open('alive', 'w').write(str(time.time())); time.sleep(0.05)\n"
         "time.sleep(60)\n"
     )
     assert "time limit" in run(env, code)[0]
+    env.episode.code_timeout_s = 60
     look = (
         "import time\nbefore = open('alive').read()\ntime.sleep(0.5)\n"
         "print(before == open('alive').read())"
@@ -364,16 +399,25 @@ def test_15_a_child_with_its_own_session_does_not_survive_the_time_out(data: Pat
 
 def test_16_the_memory_limit_is_that_of_all_processes_together(env: TaskEnv) -> None:
     code = (
-        "import os, time\n"
-        "for _ in range(4):\n"
-        "    if os.fork() == 0:\n"
+        "import os, signal, time\n"
+        "pids = []\n"
+        "for i in range(4):\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0:\n"
         "        held = bytearray(os.urandom(1 << 20)) * 300\n"
-        "        open(f'held{os.getpid()}', 'w'); time.sleep(8); os._exit(0)\n"
-        "print([os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(4)])\n"
-        "print('all held', len([n for n in os.listdir() if n.startswith('held')]))\n"
+        "        open(f'held{i}', 'w').close(); time.sleep(60); os._exit(0)\n"
+        "    pids.append(pid)\n"
+        "ended, since = 0, time.monotonic()\n"
+        "while not ended and time.monotonic() - since < 2:\n"
+        "    if sum(n.startswith('held') for n in os.listdir()) < 4:\n"
+        "        since = time.monotonic()\n"
+        "    ended, _ = os.waitpid(-1, os.WNOHANG); time.sleep(0.02)\n"
+        "print('one was ended' if ended else 'all held', flush=True)\n"
+        "[os.kill(pid, signal.SIGKILL) for pid in pids if pid != ended]\n"
     )
     text, _ = run(env, code)
-    assert "[0, 0, 0, 0]" not in text, text
+    assert "all held" not in text
+    assert "one was ended" in text or "out of memory" in text, text
 
 
 def test_17_a_gpu_limit_is_enforced_or_refused(data: Path) -> None:
@@ -400,6 +444,7 @@ def test_18_the_time_of_a_program_and_of_the_run_are_two_limits(data: Path) -> N
 def test_19_construction_works_in_a_thread_and_leaves_signal_handlers_alone(data: Path) -> None:
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     before = [signal.getsignal(n) for n in numbers]
+    null_env(data, NullSandbox()).close()  # in the main thread it could install handlers
     seen: list[str] = []
 
     def work() -> None:
@@ -418,16 +463,14 @@ def test_19_construction_works_in_a_thread_and_leaves_signal_handlers_alone(data
 def test_20_a_second_environment_of_a_task_leaves_the_first_one_s_record_alone(
     data: Path, tmp_path: Path
 ) -> None:
-    loggers = dict(logging.root.manager.loggerDict)
     paths = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
     trajectories = [Trajectory(p) for p in paths]
     envs = [null_env(data, NullSandbox(), trajectory=t) for t in trajectories]
-    for step, env in enumerate((envs[0], envs[1], envs[0]), 1):
+    for env in (envs[0], envs[1], envs[0]):
         env.step(RequestInfo(info_type="name").to_text())
-        assert step
     counts = [sum(e["type"] == "action" for e in read_trajectory(p)) for p in paths]
     assert counts == [2, 1]
-    assert not set(logging.root.manager.loggerDict) - set(loggers)
+    assert not [name for name in logging.root.manager.loggerDict if "digits" in name]
 
 
 @pytest.mark.parametrize("reward", ["delta", "absolute", "terminal", "milestone"])
@@ -517,10 +560,8 @@ def test_24_metadata_is_that_of_the_task(data: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(agent_classes()))
 def test_25_every_agent_that_is_listed_takes_an_environment_and_a_model(name: str) -> None:
-    try:
-        agent = find_agent(name)
-    except AgentParameterError as error:  # a command, say, that only the user can name
-        pytest.skip(str(error))
+    needed = {"black_box": {"command": "true"}}  # what only the user can name
+    agent = find_agent(name, needed.get(name, {}))
     inspect.signature(agent.run).bind(object(), object())
 
 

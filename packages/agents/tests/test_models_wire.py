@@ -20,7 +20,7 @@ from agentbench_agents.models.http import (
     within,
 )
 from agentbench_agents.models.prices import with_cost
-from agentbench_agents.models.secrets import environment_secrets, redact
+from agentbench_agents.models.secrets import environment_secrets, redact, redact_json
 from agentbench_agents.models.tokens import estimate_tokens
 
 
@@ -384,11 +384,43 @@ def test_secrets_are_found_by_the_names_of_variables() -> None:
         ("hf_" + "A" * 30 + ".", "[secret]."),
         ("https://user:pw@host/x", "https://host/x"),
         ("mail me@example.org", "mail me@example.org"),
+        ("u = 'http://localhost'\n@app.get", "u = 'http://localhost'\n@app.get"),
+        (r'{"code": "u = \"http://localhost\"\n@app.get"}',) * 2,
+        (r'{"code": "a://b\n@c", "d": "e@f"}',) * 2,
+        (r'{"out": "\nsk-' + "a" * 24 + '"}', r'{"out": "\n[secret]"}'),
         ("nothing", "nothing"),
     ],
-    ids=["variable", "two", "shape", "a word", "token", "URL", "mail", "none"],
+    ids=[
+        "variable",
+        "two",
+        "shape",
+        "a word",
+        "token",
+        "URL",
+        "mail",
+        "decorator",
+        "its JSON",
+        "JSON",
+        "line",
+        "none",
+    ],
 )
 def test_secrets_are_blanked(text: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in ENVIRON.items():
         monkeypatch.setenv(name, value)
     assert redact(text) == shown
+
+
+def test_secrets_in_json_values_leave_the_rest_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"A_KEY": '"quoted\\ü"', "B_KEY": "12345678", "C_KEY": "arguments"}.items():
+        monkeypatch.setenv(name, value)
+    value: dict[str, Any] = {
+        "n": 12345678,
+        "arguments": '{"code": ' + json.dumps('x = "quoted\\ü"') + "}",
+        "list": ["a://b", "c@d", '"quoted\\ü"', None, 1.5],
+    }
+    assert redact_json(value) == {
+        "n": 12345678,
+        "arguments": '{"code": "x = [secret]"}',
+        "list": ["a://b", "c@d", "[secret]", None, 1.5],
+    }

@@ -19,13 +19,6 @@ from agentbench_cli.play import Human
 COPY = "import shutil; shutil.copy('input/sample_submission.csv', 'submission.csv')"
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    TaskEnv("digits", data_root=folder, sandbox=NullSandbox).close()
-    return folder
-
-
 class Terminal:
     """`agentbench play` behind a pseudo-terminal."""
 
@@ -188,8 +181,8 @@ def test_a_reward_is_shown(data: Path) -> None:
     assert "reward +1.0000" in play(env, ["code", "x", ".", "run"])
 
 
-def test_research_actions_take_words_and_long_texts(tmp_path: Path) -> None:
-    env = TaskEnv("llm-merging-lite", data_root=tmp_path, sandbox="local")
+def test_research_actions_take_words_and_long_texts(small_research: Path) -> None:
+    env = TaskEnv("rainfall-nowcasting-lite", data_root=small_research, sandbox="local")
     env.reset(seed=0)
     lines = ["write_file hello.py", "import sys", "print(sys.argv[1:])", "."]
     lines += ["run_script hello.py a b", "read_file hello.py last=1", "list_files"]

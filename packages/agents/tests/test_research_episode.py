@@ -18,6 +18,7 @@ from agentbench_agents.research_actions import (
     WriteFile,
 )
 from agentbench_agents.research_episode import ResearchEpisode
+from agentbench_agents.research_result import AnchorError
 from agentbench_agents.run import RunResult, RunSpec, run_one
 from agentbench_agents.trajectory import read_trajectory
 from agentbench_tasks.research_tasks.rainfall import lite as rainfall
@@ -72,6 +73,16 @@ def test_files(env: TaskEnv) -> None:
     assert "42" in text
     text, _ = act(env, ReadFile(path="methods/a.py"))
     assert text.endswith("1\tx = 41 + 1\n2\tprint(x)")
+
+
+def test_an_edit_changes_nothing_else(env: TaskEnv) -> None:
+    sandbox: Any = env.episode.workspace.sandbox
+    sandbox.write_file(f"{sandbox.workdir}/a.py", b"# caf\xe9\r\nx = 1\n")
+    assert act(env, EditFile(path="a.py", old="x = 1", new="x = 2"))[1] == "ok"
+    assert sandbox.read_file(f"{sandbox.workdir}/a.py") == b"# caf\xe9\r\nx = 2\n"
+    # Half of a surrogate pair, as a model's JSON can hold it.
+    half = '{"action": "edit_file", "params": {"path": "a.py", "old": "2", "new": "\\ud800"}}'
+    assert env.step(half)[4]["status"] == "ok"
 
 
 @pytest.mark.parametrize(
@@ -157,6 +168,39 @@ def test_nothing_scored_is_margin_zero(data: Path, tmp_path: Path) -> None:
     assert (result.status, result.margin) == ("invalid", 0.0)
     assert result.research is not None
     assert result.research["status"] == "untested"
+
+
+def test_what_a_script_left_running_ends_before_the_test(env: TaskEnv) -> None:
+    # It could wait for the method to end and then slow down the baseline beside it.
+    script = (
+        "import os, time\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid(); os.close(0); os.close(1); os.close(2)\n"
+        "    while True:\n"
+        "        open('beat', 'a').write('x'); time.sleep(0.02)\n"
+    )
+    act(env, WriteFile(path="hog.py", content=script))
+    assert act(env, RunScript(path="hog.py"))[1] == "ok"
+    act(env, RunDev(method="baseline"))
+    episode: Any = env.episode
+    episode.final_submission()
+    sandbox = episode.workspace.sandbox
+    counted = sandbox.exec(["sh", "-c", "wc -c < beat; sleep 0.5; wc -c < beat"], timeout_s=30)
+    before, after = map(int, counted.stdout.split())
+    assert 0 < before == after
+    assert any("left processes running (1 times)" in r for r in episode.result.remarks)
+
+
+def test_a_baseline_that_fails_is_a_fault_of_ours(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> object:
+        raise AnchorError("the baseline: it ran out of memory")
+
+    monkeypatch.setattr("agentbench_agents.research_episode.outcome", broken)
+    result = run(data, tmp_path / "run", "baseline")
+    assert (result.status, result.margin) == ("infra", None)
+    assert "the baseline" in str(result.error)
 
 
 def test_the_best_dev_run_is_tested_and_ties_go_to_the_earlier(env: TaskEnv) -> None:

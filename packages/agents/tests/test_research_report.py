@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from agentbench_agents.models.scripted import ScriptedModel
+from agentbench_agents.protocol import Snapshot, reference_snapshot
 from agentbench_agents.research import budget_of, load_any
 from agentbench_agents.research_judge import judge_runs, method_code
 from agentbench_agents.research_report import summarise_research
@@ -18,7 +19,8 @@ from agentbench_agents.run import RunResult
 from agentbench_agents.suspicion import suspicions
 from agentbench_cli.commands import _row  # pyright: ignore[reportPrivateUsage]
 from agentbench_cli.research import print_research
-from agentbench_scoring import write_report
+from agentbench_scoring import submission_complexity, write_report
+from agentbench_tasks import load_research, research_names
 
 TASK = "rainfall-nowcasting-lite"
 
@@ -69,6 +71,30 @@ def test_a_best_margin_of_exactly_zero_is_not_dropped() -> None:
     # MLRC-Bench drops it: `if run[...]`.
     (found,) = summarise_research([trial(0, 0.0, status="ok"), trial(1, -5.0, status="ok")])
     assert (found.best, found.mean, found.failed) == (0.0, -2.5, 0)
+
+
+def test_the_best_trial_has_the_interval_of_its_test_units() -> None:
+    rows = [trial(0, 1.0, status="ok"), trial(1, 5.0, status="ok", margin_low=1.0, margin_high=9.0)]
+    (found,) = summarise_research(rows)
+    assert (found.best, found.best_interval) == (5.0, (1.0, 9.0))
+    (failed,) = summarise_research([trial(0, 0.0, status="timeout")])
+    assert (failed.best, failed.best_interval) == (0.0, None)
+
+
+def test_what_was_noticed_is_reported_once_for_each_trial_and_on_one_line() -> None:
+    odd = ("main.py was changed, ignored", "a\x1b[31m\n0: [bold]fine")
+    rows = [
+        trial(0, 0.0, status="ok", remarks=(*odd, odd[0], *map(str, range(9)))),
+        trial(1, 0.0, status="ok", remarks=odd),
+    ]
+    (found,) = summarise_research(rows)
+    assert found.remarks[odd[0]] == 2
+    text = io.StringIO()
+    print_research(rows, Console(file=text, width=160))
+    lines = text.getvalue().splitlines()
+    assert f"  {TASK}, a, 2 of 2: main.py was changed, ignored" in lines
+    assert f"  {TASK}, a, 2 of 2: a?[31m?0: [bold]fine" in lines
+    assert "  ... and 6 more, in result.json" in lines
 
 
 def test_one_trial_has_the_interval_of_its_test_units() -> None:
@@ -145,13 +171,53 @@ def test_a_research_task_brings_its_own_budget() -> None:
         ("while True:\n    pass", "loops without an end"),
         ("def f(:", "is not Python"),
         ("from socket import create_connection", "talks to the network (socket)"),
+        ("exec('import ' + 'socket')", "line 1: runs text as code (exec)"),
+        ("f = eval", "line 1: runs text as code (eval)"),
+        ("__import__('soc' + 'ket')", "line 1: imports by name (__import__)"),
+        ("import importlib as i\ni.import_module('os')", "line 2: reaches into the interpreter"),
+        ("from os import fork as f\nf()", "line 2: starts processes (fork)"),
+        ("import numpy as np\nsetattr(np, 'mean', 1)", "line 2: changes the module np"),
+        ("import sys\nsys.modules['task'] = 1", "line 2: changes the module sys"),
+        ("import numpy as np\nnp.core.x += 1", "line 2: changes the module np"),
+        ("import numpy as np\ndel np.mean", "line 2: changes the module np"),
+        ("().__class__.__base__.__subclasses__()", "reaches into the interpreter"),
+        ("import os\nos.replace('a', 'b')", "moves or links (replace)"),
+        ("def f(): 'import socket'\nx = f.__doc__", "reads a docstring (__doc__)"),
+        ("# coding: utf-7\n# +AAo-import socket", "line 3: talks to the network (socket)"),
+        ("# coding: utf-7\nx = 1", "is written in utf-7"),
+        ("# coding: no-such-thing\nx = 1", "is not Python"),
+        ("-" * 100_000 + "1", "is not Python"),
+        ("a" + ".a" * 100_000, "is not Python"),
+        ("x = 1\0", "is not Python"),
     ],
 )
 def test_suspicions(source: str, what: str) -> None:
-    assert what in " ".join(suspicions({"methods/a.py": source}, {}))
+    assert what in " ".join(suspicions({"methods/a.py": source.encode()}, {}))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import numpy as np\nx = np.zeros(3)",
+        "def f(x):\n    'Learn from main.py and /train: labels.'\n    return x.replace('a', 'b')",
+        "model.eval()\nmodel.compile()",
+        "# -*- coding: utf-8 -*-\nx = 'é'",
+    ],
+)
+def test_what_is_not_suspected(source: str) -> None:
+    assert suspicions({"methods/a.py": source.encode()}, {}) == ()
+
+
+@pytest.mark.parametrize("name", [n for n in research_names() if load_research(n).lite])
+def test_our_own_references_are_not_suspected(name: str) -> None:
+    assert suspicions(reference_snapshot(load_research(name)).files, {}) == ()
+
+
+def test_code_in_a_comment_of_utf_7_counts() -> None:
+    hidden = Snapshot({"methods/a.py": b"# coding: utf-7\n#+AAo-x = 1+AAo-y = 2"})
+    assert submission_complexity(hidden.sources()).logical_lines == 2
 
 
 def test_the_starter_repository_is_not_suspected() -> None:
-    files = {"methods/a.py": "import socket"}
+    files = {"methods/a.py": b"import socket"}
     assert suspicions(files, files) == ()
-    assert suspicions({"methods/a.py": "import numpy as np\nx = np.zeros(3)"}, {}) == ()

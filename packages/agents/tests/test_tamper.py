@@ -190,6 +190,35 @@ NO_EFFECT = {
         f"    if os.path.exists(p): print('{MARK}')\n    open(p, 'w').write('1')",
         "names the path '/tmp/state'",
     ),
+    "hide code in a comment": (
+        "pass\n# \U0001f480\nexec(compile('import socket', 'x', 'exec'))",
+        "runs text as code (exec)",
+    ),
+    "put a module in the place of another": (
+        "import sys\nfrom types import SimpleNamespace\n"
+        "sys.modules['score'] = sys.modules['agentbench_tasks'] = SimpleNamespace(score=1.0)",
+        "changes the module sys",
+    ),
+    "a start file for the next Python": (
+        "import os, site\np = site.getusersitepackages()\nos.makedirs(p, exist_ok=True)\n"
+        "open(p + '/usercustomize.py', 'w').write('print(1)')\n"
+        "open('sitecustomize.py', 'w').write('print(1)')",
+        "sitecustomize.py was added, by the method while it ran: no effect",
+    ),
+    "a package in the place of numpy": (
+        "import os\nos.mkdir('numpy')\nopen('numpy/__init__.py', 'w').write('')",
+        "numpy/__init__.py was added, by the method while it ran: no effect",
+    ),
+    "main.py as a pipe and task.py as an endless file": (
+        "import os\nos.remove('main.py'); os.mkfifo('main.py')\n"
+        "os.remove('task.py'); os.symlink('/dev/zero', 'task.py')",
+        "main.py was changed, by the method while it ran: no effect",
+    ),
+    "outputs nobody can list": (
+        "import os\nos.makedirs('outputs', exist_ok=True)\n"
+        "open(b'outputs/\\xff.npy', 'w').write('')\nopen('outputs/a\\nok: 1.0', 'w').write('')",
+        "outputs/\\udcff.npy: not a regular file, left out",
+    ),
     "extra outputs and links": (
         "import os\nos.makedirs('outputs', exist_ok=True)\n"
         "os.symlink('/etc/passwd', 'outputs/link.npy')\nos.mkfifo('outputs/pipe')",
@@ -295,6 +324,57 @@ BROKEN: Mapping[str, tuple[str, str, str]] = {
         ),
         "invalid",
         "has shape",
+    ),
+    "a header that makes a tower": (
+        instead(
+            "h = b'-' * 3000 + b'1\\n'\n"
+            "open('outputs/rain.npy', 'wb').write(b'\\x93NUMPY\\x01\\x00'"
+            " + len(h).to_bytes(2, 'little') + h)\nos._exit(0)"
+        ),
+        "invalid",
+        "is no array file",
+    ),
+    "a header without an end": (
+        instead(
+            "h = b'{' + b'(' * 3000 + b'\\n'\n"
+            "open('outputs/rain.npy', 'wb').write(b'\\x93NUMPY\\x01\\x00'"
+            " + len(h).to_bytes(2, 'little') + h)\nos._exit(0)"
+        ),
+        "invalid",
+        "is no array file",
+    ),
+    "an array that would be broadcast": (
+        instead("np.save('outputs/rain.npy', np.zeros((1, 16, 1, 1)))\nos._exit(0)"),
+        "invalid",
+        "has shape (1, 16, 1, 1)",
+    ),
+    "an archive of arrays under the name of one": (
+        instead("np.savez(open('outputs/rain.npy', 'wb'), rain=np.zeros(3))\nos._exit(0)"),
+        "invalid",
+        "is no array file",
+    ),
+    "a folder as the answer": (
+        instead("os.makedirs('outputs/rain.npy/rain.npy')\nos._exit(0)"),
+        "invalid",
+        "wrote no rain.npy",
+    ),
+    "a device as the answer": (
+        instead("os.symlink('/dev/zero', 'outputs/rain.npy')\nos._exit(0)"),
+        "invalid",
+        "wrote no rain.npy",
+    ),
+    "a pipe as the answer": (
+        instead("os.mkfifo('outputs/rain.npy')\nos._exit(0)"),
+        "invalid",
+        "wrote no rain.npy",
+    ),
+    "a tower of folders": (
+        instead(
+            "os.chdir('outputs')\nfor _ in range(400):\n    os.mkdir('d' * 200); os.chdir('d' * 200)\n"
+            "os._exit(0)"
+        ),
+        "invalid",
+        "",
     ),
     "no array at all": (
         instead("open('outputs/rain.npy', 'w').write('1.0')\nos._exit(0)"),
@@ -554,6 +634,30 @@ IN_THE_REPOSITORY: Mapping[str, tuple[str, str]] = {
     "move task.py": ("mv task.py x.py && echo > task.py", "task.py was changed, ignored"),
     "delete main.py": ("rm main.py", "main.py was changed, ignored"),
     "shadow numpy": ("echo 'x = 1' > numpy.py", "numpy.py was added, ignored"),
+    "shadow numpy by a package": (
+        "mkdir numpy && touch numpy/__init__.py",
+        "numpy/__init__.py was added, ignored",
+    ),
+    "a start file": ("touch sitecustomize.py", "sitecustomize.py was added, ignored"),
+    "a start file at home": (
+        "mkdir -p .local/lib/python3/site-packages && touch .local/lib/python3/site-packages/x.pth",
+        ".local/lib/python3/site-packages/x.pth was added, ignored",
+    ),
+    "compiled numpy": ("touch numpy.so", "numpy.so was added, ignored"),
+    "main.py as a pipe": ("rm main.py; mkfifo main.py", "main.py was changed, ignored"),
+    "main.py as an endless file": (
+        "rm main.py; ln -s /dev/zero main.py",
+        "main.py was changed, ignored",
+    ),
+    "a name with a line break": (
+        "printf x > 'methods/a\nDev run 9: score 1.py'",
+        r"methods/a\nDev run 9: score 1.py: not a regular file",
+    ),
+    "a name that is no text": (
+        "python3 -c \"open(b'methods/\\xff.py', 'w')\"",
+        r"methods/\udcff.py: not a regular file",
+    ),
+    "a name in capitals": ("touch methods/BASELINE.PY", "methods/BASELINE.PY: not a declared"),
     "add an evaluation.py": ("echo 'x = 1' > evaluation.py", "evaluation.py was added, ignored"),
     "write the harness's log": ("echo '{}' > dev.jsonl", "dev.jsonl was added, ignored"),
     "a link out of methods": ("ln -s /etc/passwd methods/a.py", "methods/a.py: not a regular file"),
@@ -577,6 +681,13 @@ def test_what_is_done_to_other_files_is_ignored_and_reported(
 
 REFUSED = {
     "no methods": ("rm -r methods", "cannot be read"),
+    "methods is a link": ("mv methods real; ln -s real methods", "methods is a link"),
+    "methods is a link out": ("rm -r methods; ln -s /data methods", "methods is a link"),
+    "a tower of folders": (
+        "python3 -c \"import os; os.chdir('methods')\nfor i in range(400):"
+        " os.mkdir('d' * 200); os.chdir('d' * 200)\"",
+        "cannot be read",
+    ),
     "methods is a file": ("rm -r methods; echo > methods", "no folder"),
     "methods too large": ("head -c 2000000 /dev/zero > methods/big.py", "bytes in all"),
     "methods enormous": ("head -c 20000000 /dev/zero > methods/big.py", "cannot be read"),

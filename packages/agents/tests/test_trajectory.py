@@ -2,6 +2,7 @@ import itertools
 import json
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -104,3 +105,45 @@ def test_an_action_can_name_the_message_that_its_own_thread_came_to(tmp_path: Pa
         trajectory.append_messages(TALK[:2])
         assert trajectory.last_message == 2
     assert seen == [None]
+
+
+def test_what_is_written_is_what_was_said_but_for_keys(tmp_path: Path) -> None:
+    """Blanking must neither join two strings at an address nor miss a key that begins a line."""
+    key = "sk-" + "a1" * 14
+    said: list[dict[str, Any]] = [
+        {"params": {"path": "a://b", "content": "c@d"}},
+        {"params": {"code": "u = 'http://localhost:8000'\n@app.get('/')\ndef f(): ..."}},
+        {"text": f"key:\n{key}\n"},
+    ]
+    path = tmp_path / "t.jsonl"
+    with Trajectory(path) as trajectory:
+        for data in said:
+            trajectory.append("note", data)
+    read = [{k: e[k] for k in ("params", "text") if k in e} for e in read_trajectory(path)]
+    assert read == [*said[:2], {"text": "key:\n[secret]\n"}]
+
+
+def test_who_goes_on_after_its_own_answer_follows_that_answer(tmp_path: Path) -> None:
+    """Threads that ask the same, are answered the same and ask again at the same time."""
+    path, both = tmp_path / "t.jsonl", threading.Barrier(2)
+    answers: dict[str, int | None] = {}
+
+    with Trajectory(path) as trajectory:
+
+        def search(name: str) -> None:
+            asked = trajectory.append_messages(TALK[:2])
+            answers[name] = trajectory.append_messages(TALK[2:], parent=asked, data={"by": name})
+            both.wait(timeout=60)  # both are answered before either asks for a repair
+            trajectory.append_messages([*TALK, {"role": "user", "content": "again, please"}])
+            trajectory.append("note", {"of": name}, parent=trajectory.last_message)
+
+        threads = [threading.Thread(target=search, args=(name,)) for name in ("a", "b")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    events = {e["id"]: e for e in read_trajectory(path)}
+    repairs = [e for e in events.values() if e.get("content") == "again, please"]
+    assert {e["parent"] for e in repairs} == {*answers.values()}
+    for note in (e for e in events.values() if e["type"] == "note"):
+        assert events[events[note["parent"]]["parent"]]["by"] == note["of"]

@@ -172,18 +172,28 @@ def test_under_replay_workers_and_one_are_equal_bit_for_bit(
 
 
 def fingerprint(done: Run) -> list[str]:
-    """All of a run but times, ids of events, and numbers that count over branches."""
+    """All of a run but times, ids of events, and numbers that count over branches.
+
+    Of a message, what it follows is a part; of an action, the conversation that led to it.
+    """
     assert done.final is not None
-    said = [
-        json.dumps({k: e[k] for k in ("role", "content")})
+    events = {e["id"]: e for e in done.events}
+
+    def talk(number: int | None) -> list[str]:
+        event = events[number] if number else None
+        return [*talk(event["parent"]), event["role"], event["content"]] if event else []
+
+    said = [talk(e["id"]) for e in done.events if e["type"] == "message"]
+    acted = [
+        [e["action"], e["params"], talk(e.get("message"))]
         for e in done.events
-        if e["type"] == "message"
+        if e["type"] == "action"
     ]
     return [
         *(json.dumps(n) for n in done.nodes),
         json.dumps(done.note("selection")),
         done.final.sha256,
-        *sorted(said),
+        *sorted(json.dumps(one) for one in (*said, *acted)),
         hashlib.sha256(done.final.path.read_bytes()).hexdigest(),
     ]
 
@@ -297,10 +307,14 @@ def test_a_token_budget_ends_the_search_and_the_best_is_still_handed_in(
             return Completion(text=found.text, usage=Usage(prompt_tokens=400))
 
     model = Dear(lambda _, rng: answer("p", good(rng.randint(1, 13))))
-    done = run("tree", model, {"in_flight": 2}, budget=Budget(steps=15, tokens=1000))
+    done = run("tree", model, {"in_flight": 1}, budget=Budget(steps=15, tokens=1000))
     assert "1200 of 1000 tokens" in done.note("search stopped")
     assert done.final is not None
     assert len(done.nodes) == 3
+    # Several that ask at once may each begin below the limit: then it is overrun by their number.
+    several = run("tree", model, {"in_flight": 2}, budget=Budget(steps=15, tokens=1000))
+    assert re.match(r"the run is over: 1[26]00 of 1000 tokens", several.note("search stopped"))
+    assert several.final is not None
 
 
 def test_a_failing_server_is_no_failure_of_the_agent(run: Callable[..., Run]) -> None:

@@ -1,10 +1,11 @@
 """Persistent Python sessions on every back end."""
 
+import subprocess
 import time
 
 import pytest
 
-from agentbench_sandbox import Sandbox, SandboxClosedError
+from agentbench_sandbox import KernelError, Sandbox, SandboxClosedError
 
 
 @pytest.fixture(autouse=True)
@@ -140,3 +141,44 @@ def test_restart_and_close(sandbox: Sandbox) -> None:
     kernel.close()
     with pytest.raises(SandboxClosedError):
         kernel.run("1")
+
+
+SPEAKS_FOR_ITSELF = """
+import gc, os, time
+session = next(found for found in gc.get_objects() if type(found).__name__ == "Session")
+def lie(descriptors):
+    session.control.send({"forked": VICTIM})
+    time.sleep(0.2)
+    for descriptor in descriptors:
+        os.close(descriptor)
+session.fork = lie
+"""
+
+
+@pytest.mark.parametrize("victim", ["host", 1, -1, 0, "'1'", None])
+def test_a_session_cannot_have_others_killed(sandbox: Sandbox, victim: object) -> None:
+    """A copy's process id is the agent's word, and the leader, who may be root, kills by it."""
+    with subprocess.Popen(["sleep", "60"]) as bystander:
+        named = bystander.pid if victim == "host" else victim
+        with sandbox.python() as kernel:
+            kernel.run(SPEAKS_FOR_ITSELF.replace("VICTIM", str(named)))
+            with pytest.raises(KernelError):
+                kernel.fork()
+        assert sandbox.exec(["echo", "alive"], timeout_s=20).stdout == "alive\n"
+        assert bystander.poll() is None
+        bystander.kill()
+
+
+def test_what_a_session_says_is_bounded(sandbox: Sandbox) -> None:
+    with sandbox.python() as kernel:
+        error = kernel.run("raise ValueError('\\U0001f600' * 100_000)").error
+        assert error is not None
+        assert len(error.message.encode()) == len(error.traceback.encode()) == 64 << 10
+        kernel.run(SPEAKS_FOR_ITSELF + "for _ in range(9000): session.control.send({'pid': 1})")
+        liar = (
+            "session.control.send({'done': True, 'value': 7, 'error': ['x'], 'x': 'y' * (3 << 20)})"
+        )
+        lied = kernel.run(liar)
+        assert (lied.value, lied.error) == (None, None)
+        assert kernel.run("1").error is None
+        assert sandbox.exec(["echo", "alive"], timeout_s=20).stdout == "alive\n"

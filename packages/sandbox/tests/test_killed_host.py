@@ -168,7 +168,15 @@ def alive(born: dict[int, str]) -> list[str]:
     """Return what still runs of these processes; a number used again is another process."""
     found = {pid: stat(pid) for pid in born}
     return [
-        Path(f"/proc/{pid}/cmdline").read_bytes()[:80].decode("utf-8", "replace")
+        f"{pid} {command_line(pid)}"
         for pid, now in found.items()
         if now is not None and now[2] == born[pid] and now[1] not in "ZX"
     ]
+
+
+def command_line(pid: int) -> str:
+    """Return the start of a process's command line; it may end between two looks at it."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()[:80].decode("utf-8", "replace")
+    except OSError:
+        return "(gone meanwhile)"

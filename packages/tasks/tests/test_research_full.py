@@ -1,6 +1,7 @@
 """Full tasks from synthetic stand-ins in the competitions' own files; nothing is fetched."""
 
 import json
+import struct
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +23,7 @@ from agentbench_tasks import (
 )
 from agentbench_tasks.research import Phase
 from agentbench_tasks.research_data import read_arrays, task_module
+from agentbench_tasks.research_tasks.weights import read_weights
 
 FULL = [name for name in research_names() if not load_research(name).lite]
 Make = Callable[[str], PreparedResearch]
@@ -30,14 +32,14 @@ Make = Callable[[str], PreparedResearch]
 @pytest.fixture(scope="module", autouse=True)
 def small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_module("agentbench_tasks.research_tasks.unlearning.full"), "MODELS", 3)
-        patch.setattr(import_module("agentbench_tasks.research_tasks.unlearning.full"), "EPOCHS", 1)
-        patch.setattr(
-            import_module("agentbench_tasks.research_tasks.meta_learning.full"), "TASKS", 4
-        )
-        patch.setattr(
-            import_module("agentbench_tasks.research_tasks.meta_learning.full"), "SIDE", 16
-        )
+        for folder, values in (
+            ("unlearning", {"MODELS": 3, "EPOCHS": 1}),
+            ("meta_learning", {"TASKS": 4, "SIDE": 16}),
+            ("backdoor", {"NEW_TOKENS": 6}),
+        ):
+            module = import_module(f"agentbench_tasks.research_tasks.{folder}.full")
+            for name, value in values.items():
+                patch.setattr(module, name, value)
         yield
 
 
@@ -112,7 +114,7 @@ def test_without_files_or_access_one_sentence_says_what_to_do(
         prepare_research(load_research(name), tmp_path)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) > 20
-    assert not list(tmp_path.glob("*/v1"))
+    assert not list(tmp_path.glob("*/v[0-9]*"))
     with pytest.raises(SourceError, match="does not exist"):
         prepare_research(load_research(name), tmp_path, raw=tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
@@ -186,6 +188,36 @@ def test_unlearning_by_retraining_beats_leaving_all_as_it_is(made: Make, tmp_pat
     assert again.value > kept.value >= 0
 
 
+def _tensors(**entries: tuple[str, int, int]) -> bytes:
+    """A safetensors header: name -> dtype, first and last byte of a tensor of 2 x 3."""
+    rows = {
+        name: {"dtype": dtype, "shape": [2, 3], "data_offsets": [first, last]}
+        for name, (dtype, first, last) in entries.items()
+    }
+    return json.dumps(rows).encode()
+
+
+HEADERS: dict[str, tuple[bytes, int]] = {
+    "a header of 2**62 bytes": (b"{}", 2**62),
+    "tensors that overlap": (_tensors(a=("F32", 0, 24), b=("F32", 8, 32)), 0),
+    "a tensor beyond the end": (_tensors(a=("F32", 0, 2**40)), 0),
+    "an unknown dtype": (_tensors(a=("XX", 0, 24)), 0),
+    "four bits a number": (_tensors(a=("F4", 0, 3)), 0),
+    "a header like a tower": (b'{"a":' + b"[" * 100_000, 0),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_header_of_weights_that_lies_is_refused(name: str, tmp_path: Path) -> None:
+    import torch
+
+    head, length = HEADERS[name]
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(struct.pack("<Q", length or len(head)) + head + bytes(64))
+    with pytest.raises(InvalidOutputError, match="no safetensors file"):
+        read_weights(path, {"a": torch.zeros(2, 3)})
+
+
 @pytest.mark.parametrize(
     ("attack", "message"),
     [
@@ -195,6 +227,9 @@ def test_unlearning_by_retraining_beats_leaving_all_as_it_is(made: Make, tmp_pat
         ("extra", "unknown tensor"),
         ("pickle", "no safetensors file"),
         ("lacks", "lacks tensor"),
+        ("huge", "infinite numbers"),
+        ("complex", "expected torch.float32"),
+        ("integers", "expected torch.float32"),
     ],
 )
 def test_weights_are_numbers_of_the_right_shape(
@@ -211,14 +246,21 @@ def test_weights_are_numbers_of_the_right_shape(
     path = tmp_path / "model.safetensors"
     weights = weights_io.load_file(prepared.inputs("dev") / "base" / "model.safetensors")
     name = min(weights)
-    if attack == "shape":
-        weights[name] = torch.zeros(3)
-    elif attack == "nan":
-        weights[name][...] = float("nan")
-    elif attack == "extra":
+    first = weights[name]
+    spoilt: dict[str, Any] = {
+        "shape": torch.zeros(3),
+        "nan": torch.full_like(first, float("nan")),
+        # finite as it was written, infinite where it is used
+        "huge": torch.full(first.shape, 1e300, dtype=torch.float64),
+        "complex": first + 1j * float("nan"),
+        "integers": first.long(),
+    }
+    if attack == "extra":
         weights["evil"] = torch.zeros(1)
     elif attack == "lacks":
         del weights[name]
+    else:
+        weights[name] = spoilt.get(attack, first)
     if attack == "pickle":
         torch.save(weights, path)
     elif attack != "missing":
@@ -249,6 +291,10 @@ def test_a_merged_model_is_asked_every_set(made: Make, tmp_path: Path) -> None:
         ("{", "no JSON"),
         ([["a"]], "two guesses"),
         ([["a", 3]], "no text"),
+        ('[["\\ud800", "a"]]', "no text"),
+        ("[" * 100_000, "no JSON"),
+        (f"[[{'9' * 5000}, 1]]", "no JSON"),
+        ([["sort <eos>", "a"]], "chat's frame"),
         ([["exit now", "a"]], "holds its target"),
         ([["sort the list " * 4, "a"]], "tokens, at most 10"),
         ([["a " * 500, "a"]], "very long"),

@@ -32,6 +32,7 @@ from agentbench_tasks.research_tasks.unlearning.metric import (
     epsilon,
     forget_epsilons,
     forgetting_quality,
+    official_forget_epsilons,
     official_logistic_attack,
     official_retrained,
     official_statistic,
@@ -76,15 +77,39 @@ def test_forgetting_quality(epsilons: list[float], expected: float) -> None:
 
 def test_threshold_attacks_see_a_shift_either_way() -> None:
     low, high = np.zeros((20, 1)), np.ones((20, 1))
-    assert forget_epsilons(low, high)[0] == math.inf
-    assert forget_epsilons(high, low)[0] == math.inf
+    # 1 of 22 errors of both kinds: log(0.99 - 1/22) - log(1/22).
+    apart = math.log(0.99 - 1 / 22) + math.log(22)
+    assert forget_epsilons(low, high)[0] == pytest.approx(apart)
+    assert forget_epsilons(high, low)[0] == pytest.approx(apart)
     assert forget_epsilons(low, low)[0] == 0.0
+    assert official_forget_epsilons(low, high)[0] == math.inf
+    assert official_forget_epsilons(high, low)[0] == math.inf
+    assert official_forget_epsilons(low, low)[0] == 0.0
 
 
 def test_threshold_attack_rates_by_hand() -> None:
-    fpr, fnr = threshold_attacks(np.array([1.0, 3.0]), np.array([2.0, 4.0]))
-    assert fpr[:4].tolist() == [1.0, 0.5, 0.5, 0.0]
-    assert fnr[:4].tolist() == [0.5, 0.5, 1.0, 1.0]
+    unlearned, retrained = np.array([1.0, 3.0]), np.array([2.0, 4.0])
+    fpr, fnr = threshold_attacks(unlearned, retrained, pseudo_count=0)
+    assert fpr.tolist() == [1.0, 0.5, 0.5, 0.0, 0.0, 0.5, 0.5, 1.0]
+    assert fnr.tolist() == [0.5, 0.5, 1.0, 1.0, 0.5, 0.5, 0.0, 0.0]
+    fpr, fnr = threshold_attacks(unlearned, retrained)
+    assert fpr[:4].tolist() == [0.75, 0.5, 0.5, 0.25]
+    assert fnr[:4].tolist() == [0.5, 0.5, 0.75, 0.75]
+
+
+@pytest.mark.parametrize("models", [10, 48])
+def test_one_network_in_many_copies_has_not_forgotten(models: int) -> None:
+    rng = np.random.default_rng(0)
+    retrained, again = rng.standard_normal((2, models, 400))
+    honest = forgetting_quality(forget_epsilons(again, retrained))
+    for distinct in (1, 2, 4):
+        copies = np.resize(again[:distinct], again.shape)
+        assert forgetting_quality(forget_epsilons(copies, retrained)) < 0.8 * honest
+    one = np.resize(again[:1], again.shape)
+    assert forgetting_quality(forget_epsilons(one, retrained)) < 0.4 * honest
+    # As the competition counts, one network is far better than retraining.
+    assert forgetting_quality(official_forget_epsilons(one, retrained)) > 0.75
+    assert forgetting_quality(official_forget_epsilons(again, retrained)) < 0.35
 
 
 def test_the_official_logistic_attack_tries_two_models() -> None:
@@ -220,8 +245,9 @@ def test_official_noise_around_one_model_condemns_honest_retraining() -> None:
     noise = official_retrained(retrained[0], retrained[1:], rng)
     assert noise.shape == (10, 400)
     assert noise.std(0).mean() == pytest.approx(0.1, abs=0.02)
-    official = forgetting_quality(forget_epsilons(retrained[1:], noise))
-    real = forgetting_quality(forget_epsilons(retrained[1:], rng.standard_normal((10, 400))))
+    official = forgetting_quality(official_forget_epsilons(retrained[1:], noise))
+    others = rng.standard_normal((10, 400))
+    real = forgetting_quality(official_forget_epsilons(retrained[1:], others))
     assert official < real
 
 

@@ -7,9 +7,12 @@ your own is a class like these, handed to `TaskEnv(actions=...)`.
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agentbench_agents.errors import AgentsError
 
 if TYPE_CHECKING:
     from agentbench_agents.episode import Episode, Outcome
@@ -124,6 +127,19 @@ SUBMISSION_ACTIONS: tuple[type[Action], ...] = (
 )
 
 
+def check_names(actions: Sequence[type[Action]]) -> tuple[type[Action], ...]:
+    """Return the actions, of which no two have one name.
+
+    Raises:
+        AgentsError: Two have; the second could never be called.
+    """
+    names = [action.name for action in actions]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise AgentsError(f"two actions are named {twice!r}; give yours another name")
+    return tuple(actions)
+
+
 class ActionError(ValueError):
     """An action that cannot be read; the message says what was expected. Fed back to the agent."""
 
@@ -135,13 +151,12 @@ def parse_action(text: str, actions: Sequence[type[Action]]) -> Action:
         ActionError: The text is no JSON object of the right form, names no known action, or its
             parameters are wrong.
     """
-    expected = 'expected {"action": NAME, "params": {...}}, NAME one of ' + _names(actions)
     try:
         envelope = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ActionError(f"not a JSON object; {expected}") from error
+        raise ActionError(f"not a JSON object; {_expected(actions)}") from error
     if not isinstance(envelope, dict) or set(envelope) - {"action", "params"}:  # pyright: ignore[reportUnknownArgumentType]
-        raise ActionError(f"not an action; {expected}")
+        raise ActionError(f"not an action; {_expected(actions)}")
     fields: dict[str, Any] = envelope  # pyright: ignore[reportUnknownVariableType]
     return build_action(fields.get("action"), fields.get("params") or {}, actions)
 
@@ -191,11 +206,13 @@ def tool_manifest(actions: Sequence[type[Action]] = SUBMISSION_ACTIONS) -> list[
     ]
 
 
+@lru_cache(maxsize=256)  # asked for at every reset and by every wrong action
 def signature(action: type[Action]) -> str:
     """Return one line that says how to call an action, for prompts and error messages."""
+    schema = _parameters(action)
     parameters = ", ".join(
-        f"{name}: {_type_name(schema)}" + ("" if name in _required(action) else " (optional)")
-        for name, schema in _parameters(action)["properties"].items()
+        f"{name}: {_type_name(field)}" + ("" if name in schema["required"] else " (optional)")
+        for name, field in schema["properties"].items()
     )
     return f"{action.name} takes {{{parameters}}}"
 
@@ -213,16 +230,16 @@ def _parameters(action: type[Action]) -> dict[str, Any]:
     }
 
 
-def _required(action: type[Action]) -> list[str]:
-    return action.model_json_schema().get("required", [])
-
-
 def _type_name(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return " | ".join(repr(v) for v in schema["enum"])
     if "anyOf" in schema:
         return " | ".join(_type_name(s) for s in schema["anyOf"])
     return str(schema.get("type", "any"))
+
+
+def _expected(actions: Sequence[type[Action]]) -> str:
+    return 'expected {"action": NAME, "params": {...}}, NAME one of ' + _names(actions)
 
 
 def _names(actions: Sequence[type[Action]]) -> str:

@@ -15,14 +15,16 @@ from agentbench_agents.actions import (
     SUBMISSION_ACTIONS,
     Action,
     ActionError,
+    check_names,
     parse_action,
-    signature,
     tool_manifest,
 )
 from agentbench_agents.budget import Budget, Spend
 from agentbench_agents.episode import Episode, Outcome, check_feedback
 from agentbench_agents.errors import AgentsError, EpisodeOverError
 from agentbench_agents.feedback import FeedbackProvider, find_providers
+from agentbench_agents.grading import check_parts
+from agentbench_agents.info import greeting
 from agentbench_agents.opening import UNSAFE, SandboxOpener
 from agentbench_agents.research_actions import RESEARCH_ACTIONS
 from agentbench_agents.reward import Reward, Transition, find_reward
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from agentbench_tasks import ResearchTask, SubmissionTask
 
 Observation = dict[str, Any]
+_BEGINNING = 10_000  # characters on record of an action that is too long for the action space
 
 
 class TaskEnv(gymnasium.Env[Observation, str]):
@@ -127,8 +130,10 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         self.code_timeout_s = code_timeout_s
         self.invalid_penalty = invalid_penalty
         own = RESEARCH_ACTIONS if self.is_research else SUBMISSION_ACTIONS
-        self.actions: tuple[type[Action], ...] = (*own, *actions)
+        self.actions: tuple[type[Action], ...] = check_names((*own, *actions))
         self.prepared = prepare_any(loaded, data_root, synthetic=synthetic)
+        if not self.is_research:
+            check_parts(self.prepared, self.feedback)
         self.backend = sandbox
         self.image = image
         self.limits = limits
@@ -232,7 +237,7 @@ class TaskEnv(gymnasium.Env[Observation, str]):
             self._release_files()
             raise
         self._over = False
-        self._text = self._greeting()
+        self._text = greeting(self.task, self.actions, steps=self.budget.steps)
         self.branch.append("observation", {"text": self._text, "step": 0})
         self._last = self._observation(None)
         return self._last, step_info(Outcome(text=self._text), None, None)
@@ -350,6 +355,11 @@ class TaskEnv(gymnasium.Env[Observation, str]):
         return self._last, float(reward), terminated, truncated, step_info(outcome, name, made)
 
     def _apply(self, number: int, text: str) -> tuple[str | None, Outcome]:
+        longest = self.action_space.max_length
+        if not self.action_space.contains(text):
+            record_action(self.branch, number, str(text)[:_BEGINNING])
+            said = f"Invalid action: no text of at most {longest} characters."
+            return None, Outcome(text=said, status="invalid_action")
         try:
             action = parse_action(text, self.actions)
         except ActionError as error:
@@ -366,16 +376,6 @@ class TaskEnv(gymnasium.Env[Observation, str]):
             "best_progress": np.array(self.episode.best_progress(ended=False), np.float64),
             "steps_left": np.int64(self.spend.steps_left),
         }
-
-    def _greeting(self) -> str:
-        actions = "\n".join(f"- {signature(a)}" for a in self.actions)
-        about = f"\n{self.task.description}\n" if self.is_research else ""
-        return (
-            f"Task: {self.task.name} ({self.task.title}).\n{about}"
-            f"You have {self.budget.steps} steps. Each action is a JSON text "
-            '{"action": NAME, "params": {...}}:\n'
-            f"{actions}"
-        )
 
     def _part(self, siblings: "list[TaskEnv]", workspace: Workspace) -> None:
         """Give a shallow copy of an environment everything that is not the run's."""

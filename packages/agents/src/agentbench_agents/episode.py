@@ -187,31 +187,38 @@ class Episode:
         return Outcome(text="The working directory is empty again; submissions are kept.")
 
     def submit(self, number: int | None) -> Outcome:
-        """Choose the final submission and end the episode."""
-        valid = [s.number for s in self.submissions if s.valid]
-        if not valid:
+        """Choose the final submission and end the episode.
+
+        Without feedback any submission can be chosen: a refusal would say that it is invalid.
+        """
+        blind = self.feedback == "none"
+        valid = "" if blind else "valid "
+        numbers = [s.number for s in self.submissions if blind or s.valid]
+        if not numbers:
             return Outcome(
-                text="There is no valid submission to choose; run code that writes one first.",
+                text=f"There is no {valid}submission to choose; run code that writes one first.",
                 status="invalid_action",
             )
-        if number is not None and number not in valid:
+        if number is not None and number not in numbers:
             return Outcome(
-                text=f"There is no valid submission {number}; valid are {valid}.",
+                text=f"There is no {valid}submission {number}; {valid or 'yours '}are {numbers}.",
                 status="invalid_action",
             )
         self.chosen = number
-        final = self.final_submission()
-        assert final is not None  # noqa: S101 - there is a valid one
-        return Outcome(text=f"Submission {final.number} is your final one.", done=True)
+        final = None if blind else self.final_submission()
+        best = "The last that can be scored" if final is None else f"Submission {final.number}"
+        which = best if number is None else f"Submission {number}"
+        return Outcome(text=f"{which} is your final one.", done=True)
 
     def final_submission(self) -> Submission | None:
-        """Return the submission that counts: chosen, best as far as shown, or the last valid."""
+        """Return the submission that counts: chosen, best as far as shown, or the last valid.
+
+        None if there is no valid one, or an invalid one was chosen.
+        """
         valid = [s for s in self.submissions if s.valid]
-        if not valid:
-            return None
         if self.chosen is not None:
-            return next(s for s in valid if s.number == self.chosen)
-        return self._best_shown() or valid[-1]
+            return next((s for s in valid if s.number == self.chosen), None)
+        return self._best_shown() or (valid[-1] if valid else None)
 
     def best_progress(self, *, ended: bool) -> float:
         """Return the best progress that the policy lets the agent know of.

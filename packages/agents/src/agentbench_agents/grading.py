@@ -3,12 +3,15 @@
 Ids of the public part are put in the order of their SHA-256; the first half of them is the
 validation half, on which the agent sees scores, the rest the selection half, on which the final
 submission is chosen. So what an agent optimised against is not what chooses (hidden consistent
-evaluation, as in AIRA₂, arXiv 2603.26499), and neither is what scores it, the private part.
+evaluation, as in AIRA₂, arXiv 2603.26499), and neither is what scores it, the private part. Rows
+of one group (`part_by` of a task) are all public or all private, but may be in both halves.
 """
 
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from agentbench_agents.errors import AgentsError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -16,6 +19,30 @@ if TYPE_CHECKING:
     from agentbench_tasks import Grade, PreparedTask
 
 Half = Literal["validation", "selection"]
+_NEEDED = {"public": 1, "validation": 2}  # public ids, for a score to be shown
+
+
+def check_parts(prepared: "PreparedTask", feedback: str) -> None:
+    """Refuse a feedback policy for which a task has too few public answers.
+
+    Raises:
+        AgentsError: It has.
+    """
+    import polars as pl
+
+    from agentbench_tasks.build import ANSWERS, PART
+
+    needed = _NEEDED.get(feedback, 0)
+    if needed == 0:
+        return
+    answers = pl.scan_csv(prepared.private / ANSWERS, infer_schema=False)
+    public = answers.filter(pl.col(PART) == "public").select(prepared.task.submission.id)
+    found = public.unique().head(needed).collect().height
+    if found < needed:
+        raise AgentsError(
+            f"feedback {feedback!r} needs {needed} public answers and {prepared.task.name} has "
+            f"{found}; choose none, validity or public+private"
+        )
 
 
 def grade_half(prepared: "PreparedTask", submission: Path, half: Half) -> "Grade":
@@ -28,32 +55,16 @@ def grade_half(prepared: "PreparedTask", submission: Path, half: Half) -> "Grade
         agentbench_scoring.InvalidSubmissionError: As `agentbench_tasks.grade`.
         agentbench_scoring.UndefinedMetricError: The metric has no value on this half.
     """
-    from agentbench_scoring import score_submission
-    from agentbench_tasks import grade
-    from agentbench_tasks.grading import leaderboard, read_answers, submission_spec
+    import polars as pl
 
-    task = prepared.task
-    whole = grade(prepared, submission, part="public")
-    answers = halve(read_answers(prepared), task.submission.id)
-    result = score_submission(submission_spec(task), submission, answers, part=half)
-    board = leaderboard(task) if prepared.synthetic is None else None
-    human_rank = None if board is None else board.human_rank(result.value)
-    margin = None
-    trivial, strong = task.anchors.trivial, task.anchors.strong
-    if whole.margin is not None and trivial is not None and strong is not None:
-        margin = (result.value - trivial.value) / (strong.value - trivial.value)
-    progress = min(max(margin or 0.0, 0.0), 1.0) if human_rank is None else human_rank
-    return whole.model_copy(
-        update={
-            "n": result.n_rows,
-            "score": result.value,
-            "human_rank": human_rank,
-            "position": None if board is None else board.position(result.value).position,
-            "medal": None if board is None else board.medal(result.value),
-            "margin": margin,
-            "progress": progress,
-        }
-    )
+    from agentbench_tasks import grade
+    from agentbench_tasks.build import PART
+    from agentbench_tasks.grading import read_answers
+
+    halves = halve(read_answers(prepared), prepared.task.submission.id)
+    asked = pl.when(pl.col(PART) == half).then(pl.lit("public")).otherwise(pl.lit("rest"))
+    answers = halves.with_columns(asked.alias(PART))
+    return grade(prepared, submission, part="public", answers=answers)
 
 
 def halve(answers: "pl.DataFrame", id_columns: tuple[str, ...]) -> "pl.DataFrame":

@@ -1,13 +1,16 @@
 """What an agent may read about its task: MLE-Dojo's information types, public side only."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from agentbench_agents.actions import Action, signature
+
 if TYPE_CHECKING:
     from agentbench_agents.episode import Episode
+    from agentbench_tasks import ResearchTask, SubmissionTask
 
 _ENTRIES = 12
 
@@ -91,6 +94,20 @@ def request_info(info_type: str, episode: "Episode") -> str:
     if info_type != "all":
         return PROVIDERS[info_type](episode)
     return "\n\n".join(f"## {kind}\n{provider(episode)}" for kind, provider in PROVIDERS.items())
+
+
+def greeting(
+    task: "SubmissionTask | ResearchTask", actions: Sequence[type[Action]], *, steps: int
+) -> str:
+    """Return the first observation: which task it is, and how to act."""
+    lines = "\n".join(f"- {signature(action)}" for action in actions)
+    about = f"\n{task.description}\n" if task.kind == "research" else ""
+    return (
+        f"Task: {task.name} ({task.title}).\n{about}"
+        f"You have {steps} steps. Each action is a JSON text "
+        '{"action": NAME, "params": {...}}:\n'
+        f"{lines}"
+    )
 
 
 def _tree(directory: Path, indent: str) -> list[str]:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Literal
 
 from agentbench_agents import gpu_memory
 from agentbench_agents.errors import AgentsError
-from agentbench_agents.suspicion import suspicions
+from agentbench_agents.suspicion import source_text, suspicions
 
 if TYPE_CHECKING:
     from agentbench_sandbox import ExecResult, Mount, Sandbox
@@ -36,7 +36,9 @@ TRAIN, INPUTS, OUTPUTS = "/train", "/inputs", "outputs"
 RunStatus = Literal["ok", "failed", "timeout", "invalid"]
 _METHOD = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,79}")
 _TAIL = 4000
-_ODD_FILES = (".py", ".json", ".jsonl")
+_LONGEST_NAME = 80
+_CODE = (".py", ".pyc", ".pth", ".so")
+_RECORDS = (".json", ".jsonl")
 
 OpenRunner = Callable[["tuple[Mount, ...]"], "Sandbox"]
 """Opens a fresh sandbox with these mounts."""
@@ -67,8 +69,8 @@ class Snapshot:
         return whole.hexdigest()
 
     def sources(self) -> dict[str, str]:
-        """Return the files as text; what is not UTF-8 is replaced."""
-        return {name: data.decode("utf-8", "replace") for name, data in self.files.items()}
+        """Return the files as Python reads them, by the encoding that they declare."""
+        return {name: source_text(data) for name, data in self.files.items()}
 
     def write(self, folder: Path) -> Path:
         """Keep the files in `folder/<digest>/`; content that is there already stays."""
@@ -82,7 +84,11 @@ class Snapshot:
                     path = made / name
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(data)
-                made.rename(place)
+                try:
+                    made.rename(place)
+                except OSError:  # another branch of the run has kept the same files
+                    if not place.exists():
+                        raise
         return place
 
 
@@ -114,6 +120,9 @@ def take_snapshot(sandbox: "Sandbox", task: "ResearchTask") -> Snapshot:
 
     remarks: list[str] = []
     files: dict[str, bytes] = {}
+    link = sandbox.exec(["test", "-L", "methods"], timeout_s=30, cwd=sandbox.workdir)
+    if link.exit_code == 0:
+        raise SnapshotError("methods is a link; make it a folder with the files in it")
     with tempfile.TemporaryDirectory(prefix="agentbench-snapshot-") as scratch:
         target = Path(scratch) / "methods"
         try:
@@ -122,7 +131,7 @@ def take_snapshot(sandbox: "Sandbox", task: "ResearchTask") -> Snapshot:
             raise
         except (SandboxError, OSError) as error:
             raise SnapshotError(f"methods/ cannot be read: {error}") from error
-        remarks += [f"methods/{name}: not a regular file, left out" for name in left_out[:20]]
+        remarks += [f"methods/{_shown(n)}: not a regular file, left out" for n in left_out[:20]]
         if not target.is_dir():
             raise SnapshotError("methods is no folder")
         for path in sorted(p for p in target.rglob("*") if p.is_file()):
@@ -130,7 +139,7 @@ def take_snapshot(sandbox: "Sandbox", task: "ResearchTask") -> Snapshot:
             if is_editable(task, name):
                 files[name] = path.read_bytes()
             elif "__pycache__" not in name:
-                remarks.append(f"{name}: not a declared method file, left out")
+                remarks.append(f"{_shown(name)}: not a declared method file, left out")
     size = sum(map(len, files.values()))
     if not files or len(files) > MAX_FILES or size > MAX_BYTES:
         raise SnapshotError(
@@ -162,11 +171,26 @@ def _changed(sandbox: "Sandbox", task: "ResearchTask", what: str) -> list[str]:
 
 
 def _added(sandbox: "Sandbox", task: "ResearchTask", what: str) -> list[str]:
-    """Say which files in the root of the repository look like a module or a record of scores."""
-    listed = sandbox.exec(["ls", "-A"], timeout_s=30, cwd=sandbox.workdir)
-    own = {name.split("/")[0] for name in task.starter()}
-    odd = [n for n in listed.stdout.splitlines() if n.endswith(_ODD_FILES) and n not in own]
-    return [f"{name[:80]} was added, {what}" for name in odd[:20]]
+    """Say which files beside the repository's own look like code or, in the root, like records."""
+    skip = [word for name in ("methods", OUTPUTS) for word in ("-path", f"./{name}", "-o")]
+    find = ["find", ".", "-maxdepth", "6", "(", *skip, "-name", "__pycache__", ")", "-prune", "-o"]
+    find += ["!", "-type", "d", "-print0"]
+    listed = sandbox.exec(find, timeout_s=30, cwd=sandbox.workdir)
+    names = (name.removeprefix("./") for name in listed.stdout.split("\0"))
+    own = task.starter()
+    odd = [
+        name
+        for name in names
+        if name not in own
+        and (name.endswith(_CODE) or (name.endswith(_RECORDS) and "/" not in name))
+    ]
+    return [f"{_shown(name)} was added, {what}" for name in sorted(odd)[:20]]
+
+
+def _shown(name: str) -> str:
+    """A hostile file name on one line of printable characters, its end at most."""
+    plain = name if name.isprintable() else ascii(name)[1:-1]
+    return plain if len(plain) <= _LONGEST_NAME else f"...{plain[-_LONGEST_NAME:]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,8 +255,8 @@ class Runner:
             outputs = Path(scratch) / OUTPUTS
             run = self._execute(sandbox, method, limit, outputs)
             run = self._score(run, phase, outputs) if run.status == "ok" else run
-        pristine = pristine_snapshot(self.prepared.task).sources()
-        return replace(run, remarks=(*run.remarks, *suspicions(snapshot.sources(), pristine)))
+        pristine = pristine_snapshot(self.prepared.task).files
+        return replace(run, remarks=(*run.remarks, *suspicions(snapshot.files, pristine)))
 
     def _open(self, phase: "Phase") -> "Sandbox":
         from agentbench_sandbox import Mount
@@ -277,7 +301,7 @@ class Runner:
         except (SandboxError, OSError) as error:
             reason = f"its outputs cannot be read: {error}"
             return MethodRun(status="invalid", seconds=seconds, reason=reason, output=output)
-        remarks += [f"outputs/{name}: not a regular file, left out" for name in left_out[:20]]
+        remarks += [f"outputs/{_shown(n)}: not a regular file, left out" for n in left_out[:20]]
         if result.truncated:
             remarks.append("the method printed more than is kept")
         return MethodRun(status="ok", seconds=seconds, output=output, remarks=tuple(remarks))

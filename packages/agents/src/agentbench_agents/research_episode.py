@@ -8,6 +8,7 @@ tested once, when the final result is asked for.
 import copy
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -113,6 +114,7 @@ class ResearchEpisode:
     summary: list[str] = field(default_factory=list[str])
     chosen: int | None = None
     result: ResearchOutcome | None = None
+    left_running: int = 0
     anchors: InstanceAnchors = field(init=False)
 
     def __post_init__(self) -> None:
@@ -156,17 +158,7 @@ class ResearchEpisode:
 
     def write_file(self, path: str, content: str) -> Outcome:
         """Write a file in the sandbox."""
-        from agentbench_sandbox import SandboxClosedError, SandboxError
-
-        try:
-            self.workspace.sandbox.write_file(
-                self._inside(path), content.encode("utf-8", "surrogatepass")
-            )
-        except SandboxClosedError:
-            raise
-        except (SandboxError, OSError, ValueError) as error:
-            return Outcome(text=f"{path} cannot be written: {error}", status="failed")
-        return Outcome(text=f"{path} was written ({len(content.splitlines())} lines).")
+        return self._write(path, content.encode("utf-8", "surrogatepass"))
 
     def append_file(self, path: str, content: str) -> Outcome:
         """Append to a file in the sandbox."""
@@ -183,14 +175,14 @@ class ResearchEpisode:
         data = self._read(path)
         if isinstance(data, Outcome):
             return data
-        text = data.decode("utf-8", "surrogateescape")
-        count = text.count(old)
+        # Bytes, so that what is no text elsewhere in the file stays as it is.
+        before, after = (t.encode("utf-8", "surrogatepass") for t in (old, new))
+        count = data.count(before)
         if count != 1:
             return Outcome(
                 text=f"the text occurs {count} times in {path}, not once", status="failed"
             )
-        changed = text.replace(old, new).encode("utf-8", "surrogateescape")
-        return self.write_file(path, changed.decode("utf-8", "replace"))
+        return self._write(path, data.replace(before, after))
 
     def run_script(self, path: str, arguments: Sequence[str]) -> Outcome:
         """Run a script in the agent's sandbox."""
@@ -261,6 +253,7 @@ class ResearchEpisode:
         if best is None or best.shown is None:
             return None
         if self.result is None:
+            remarks = self._end_processes()
             tested = self.runner.run(best.snapshot, best.method, "test")
             pristine = pristine_snapshot(self.task)
             baseline = tested
@@ -272,7 +265,7 @@ class ResearchEpisode:
                 snapshot=best.snapshot,
                 method=best.method,
                 dev=best.shown.score,
-                tested=tested,
+                tested=replace(tested, remarks=(*remarks, *tested.remarks)),
                 baseline=baseline,
             )
             self.trajectory.append("note", {"tested": asdict(self.result)})
@@ -342,6 +335,19 @@ class ResearchEpisode:
 
     # -- the sandbox ----------------------------------------------------------------------------
 
+    def _end_processes(self) -> tuple[str, ...]:
+        """End what the agent left running: it could slow down the baseline, and not the method."""
+        from agentbench_sandbox import SandboxError
+
+        sandbox = self.workspace.sandbox
+        with suppress(SandboxError, OSError):  # closed: nothing runs in it
+            sandbox.exec(["sh", "-c", "kill -9 -1"], timeout_s=30, cwd=sandbox.workdir)
+        if not self.left_running:
+            return ()
+        return (
+            f"scripts left processes running ({self.left_running} times): ended before the test",
+        )
+
     def _check_out(self) -> None:
         sandbox = self.workspace.sandbox
         for name, data in self.task.starter().items():
@@ -360,6 +366,17 @@ class ResearchEpisode:
         except (SandboxError, OSError, ValueError) as error:
             return Outcome(text=f"{path} cannot be read: {error}", status="failed")
 
+    def _write(self, path: str, data: bytes) -> Outcome:
+        from agentbench_sandbox import SandboxClosedError, SandboxError
+
+        try:
+            self.workspace.sandbox.write_file(self._inside(path), data)
+        except SandboxClosedError:
+            raise
+        except (SandboxError, OSError, ValueError) as error:
+            return Outcome(text=f"{path} cannot be written: {error}", status="failed")
+        return Outcome(text=f"{path} was written ({len(data.splitlines())} lines).")
+
     def _command(
         self,
         argv: Sequence[str],
@@ -375,5 +392,6 @@ class ResearchEpisode:
         sandbox = self.workspace.sandbox
         result = sandbox.exec(argv, timeout_s=limit, stdin=stdin, cwd=sandbox.workdir)
         run = CodeRun(stage="run", result=result, submission=None, timeout_s=limit)
+        self.left_running += result.background > 0
         told = compose(providers, Report(kind="command", run=run))
         return Outcome(text=told, status="ok" if run.ok else "failed")

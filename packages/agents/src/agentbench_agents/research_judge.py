@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, cast
 
 from agentbench_agents.run import RunResult, write_json
+from agentbench_agents.suspicion import source_text
 
 if TYPE_CHECKING:
     from agentbench_agents.models import Message, Model
@@ -105,7 +106,6 @@ def method_code(snapshot: Path) -> str:
     """Return the Python files of a snapshot as one text; the longest part is cut at the end."""
     files = sorted(p for p in snapshot.rglob("*.py") if p.is_file() and not p.is_symlink())
     parts = [
-        f"# {p.relative_to(snapshot).as_posix()}\n{p.read_text(encoding='utf-8', errors='replace')}"
-        for p in files
+        f"# {p.relative_to(snapshot).as_posix()}\n{source_text(p.read_bytes())}" for p in files
     ]
     return "\n\n".join(parts)[:_MAX_CODE]

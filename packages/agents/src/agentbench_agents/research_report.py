@@ -23,6 +23,8 @@ class ResearchSummary:
         k: Trials, failures included; those that the laboratory spoilt (`infra`) are left out.
         failed: Trials without a test score; margin 0.
         best: Largest margin of the k (best@k); None on a task without a reference.
+        best_interval: 95 %, over the test units of that trial, not widened for having been chosen;
+            None where it was not tested.
         mean: Mean margin (mean@k).
         mean_interval: 95 %: Student's t over trials, or for one trial the interval over its test
             units; None where neither is known.
@@ -30,6 +32,7 @@ class ResearchSummary:
         relative_runtime: Median, against the baseline in the same run.
         relative_complexity: Median, logical lines against the starter repository's.
         levels: Capability level -> trials.
+        remarks: What was ignored, or looks like an attack -> trials.
     """
 
     task: str
@@ -37,12 +40,14 @@ class ResearchSummary:
     k: int
     failed: int
     best: float | None
+    best_interval: tuple[float, float] | None
     mean: float | None
     mean_interval: tuple[float, float] | None
     gap: float | None
     relative_runtime: float | None
     relative_complexity: float | None
     levels: Mapping[str, int]
+    remarks: Mapping[str, int]
 
 
 def summarise_research(results: Sequence[RunResult]) -> list[ResearchSummary]:
@@ -71,12 +76,18 @@ def _summary(task: str, agent: str, runs: Sequence[RunResult]) -> ResearchSummar
         k=len(runs),
         failed=sum(run.status != "scored" for run in runs),
         best=None if trials is None else trials.best,
+        best_interval=None
+        if trials is None
+        else _units(rows[tested.index(trials.best)])
+        if trials.best in tested
+        else None,
         mean=None if trials is None else trials.mean,
         mean_interval=None if trials is None else _interval(tested, rows),
         gap=_of(rows, "gap", fmean),
         relative_runtime=_of(rows, "relative_runtime", median),
         relative_complexity=_of(rows, "relative_complexity", median),
         levels=dict(sorted(Counter(str(row.get("level") or "–") for row in rows).items())),
+        remarks=dict(Counter(str(r) for row in rows for r in set(row.get("remarks") or ()))),
     )
 
 
@@ -93,5 +104,9 @@ def _interval(
     if len(margins) > 1:
         found = t_interval([m or 0.0 for m in margins])
         return found.low, found.high
-    low, high = rows[0].get("margin_low"), rows[0].get("margin_high")
+    return _units(rows[0])
+
+
+def _units(row: Mapping[str, Any]) -> tuple[float, float] | None:
+    low, high = row.get("margin_low"), row.get("margin_high")
     return None if low is None or high is None else (float(low), float(high))

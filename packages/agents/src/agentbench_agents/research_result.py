@@ -70,14 +70,16 @@ class InstanceAnchors:
 def instance_anchors(runner: Runner) -> InstanceAnchors:
     """Return the anchors of the runner's instance, measured the first time it is asked.
 
-    They are kept beside the prepared task in `anchors-<digest>.json`; methods get seed 0.
+    They are kept beside the prepared task in `anchors-v<version>-<digest>.json` (another version
+    of a task may score the same data otherwise); methods get seed 0.
 
     Raises:
         AnchorError: A method of ours failed, or the reference is not better than the baseline.
     """
     prepared, runner = runner.prepared, replace(runner, seed=0)
     task = prepared.task
-    path = prepared.path.parent / f"anchors-{prepared.digest[:16]}.json"
+    name = f"anchors-v{task.version}-{prepared.digest[:16]}.json"
+    path = prepared.path.parent / name
     stored = _read(path)
     if stored is None:
         measured = [("baseline", pristine_snapshot(task), task.baseline_method)]

@@ -20,6 +20,7 @@ from agentbench_agents.errors import BudgetExceededError, EpisodeOverError, RunD
 from agentbench_agents.models import ContextLengthError, ModelError, WindowedModel, open_model
 from agentbench_agents.recording import NoModel, RecordedModel, usage_note
 from agentbench_agents.research import research_fields
+from agentbench_agents.research_result import AnchorError
 from agentbench_agents.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -126,7 +127,8 @@ def run_one(
 ) -> RunResult:
     """Carry out a run in its directory and return the result (not yet written).
 
-    A failing provider (model server, sandbox) gives status `infra`; an agent that crashes, or talks
+    A failing provider (model server, sandbox), or a baseline of ours that does not run, gives
+    status `infra`; an agent that crashes, or talks
     more than its model can read, gets the score of what it had submitted, and the trajectory has a
     note of it. Give runs on one account the same `gate`.
 
@@ -163,8 +165,9 @@ def run_one(
             write_json(directory / RUN_FILE, run_record(spec, env))
             _drive(agent, env, model, window=spec.window)
             if env.is_research:
+                env.close_forks()
                 env.episode.final_submission()
-        except (ModelError, SandboxError) as failure:
+        except (ModelError, SandboxError, AnchorError) as failure:
             error = str(failure)
             trajectory.append("note", {"infra": error})
         finally:

@@ -9,15 +9,13 @@ if TYPE_CHECKING:
     from agentbench_agents.episode import Episode, Outcome, Submission
     from agentbench_tasks import Grade
 
-_READABLE = 10_000
-
 
 def record_action(branch: Branch, step: int, action: Action | str) -> None:
-    """Write what the agent did: an action, or the text that is none."""
+    """Write what the agent did: an action, or the text that is none, whole as it is replayed."""
     said = branch.trajectory.last_message
     data: dict[str, Any] = {"step": step} if said is None else {"step": step, "message": said}
     if isinstance(action, str):
-        branch.append("action", {**data, "text": action[:_READABLE]})
+        branch.append("action", {**data, "text": action})
         return
     params = action.model_dump(mode="json")
     branch.append("action", {**data, "action": action.name, "params": params})

@@ -1,5 +1,6 @@
 """For tests of agents and environments: a sandbox that runs nothing, scripted researchers."""
 
+import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -65,9 +66,10 @@ class NullSandbox:
         check: bool = False,
         on_output: "OnOutput | None" = None,
         cancel: threading.Event | None = None,
+        end_background: bool = False,
     ) -> ExecResult:
         """Note the command; a Python program "writes" the submission."""
-        del timeout_s, stdin, env, user, check, on_output, cancel
+        del timeout_s, stdin, env, user, check, on_output, cancel, end_background
         self.commands.append(tuple(argv))
         name = f"{cwd or self.workdir}/submission.csv"
         if argv[0] == "rm":
@@ -126,6 +128,49 @@ class NullSandbox:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def offline_options(name: str, root: Path, *, rows: int) -> dict[str, Any]:
+    """Return options with which `TaskEnv` can be made of any task without a download.
+
+    * A Kaggle task: a synthetic stand-in of so many rows, and the null sandbox.
+    * A task whose data a library ships: its data, and the null sandbox.
+    * A research task: its data, or a stand-in of it if that would be downloaded, and a local
+      sandbox. Its anchors are made up, since measuring them takes minutes: no score means anything.
+    """
+    from agentbench_agents.research import load_any
+
+    task = load_any(name)
+    if task.kind == "research":
+        _make_up(name, root)
+        limits = Limits(memory_mib=2048, disk_mib=1024)  # without the GPU that a full task asks for
+        return {"data_root": root, "sandbox": "local", "limits": limits}
+    synthetic = rows if task.recipe.source.provider == "kaggle" else None
+    return {"data_root": root, "sandbox": NullSandbox, "synthetic": synthetic}
+
+
+def _make_up(name: str, root: Path) -> None:
+    """Prepare a research task with anchors that nobody measured."""
+    import numpy as np
+
+    from agentbench_tasks import load_research, prepare_research
+    from agentbench_tasks.research_data import task_module
+
+    task = load_research(name)
+    raw = None
+    if not task.lite:
+        raw = root / "raw" / name
+        task_module(task, "stand_in").write(raw, np.random.default_rng(0))
+    prepared = prepare_research(task, root, raw=raw)
+    published = task.anchors.reference
+    strong = published.test.value if published is not None else 0.0
+    ends = {"baseline": strong - (1 if task.higher_is_better else -1), "reference": strong}
+    anchors = {
+        end: {phase: {"value": value, "n": 1, "replicates": []} for phase in ("dev", "test")}
+        for end, value in ends.items()
+    }
+    path = prepared.path.parent / f"anchors-{prepared.digest[:16]}.json"
+    path.write_text(json.dumps(anchors))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,10 +21,18 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from agentbench_agents.errors import RunDirectoryError
-from agentbench_agents.models.secrets import redact
+from agentbench_agents.models.secrets import redact_json
 
 _Json = Any
 EventType = Literal["message", "action", "observation", "score", "note"]
+
+
+class _Said(threading.local):
+    """What one thread came to last, and the answers that were given to it."""
+
+    def __init__(self) -> None:
+        self.id: int | None = None
+        self.answers: dict[bytes, int] = {}
 
 
 class Trajectory:
@@ -43,7 +51,7 @@ class Trajectory:
         self._next = 1
         self._start = time.monotonic()
         self._messages: dict[bytes, int] = {}
-        self._said = threading.local()
+        self._said = _Said()
         self._fd: int | None = None
         if path is not None:
             try:
@@ -54,7 +62,7 @@ class Trajectory:
     @property
     def last_message(self) -> int | None:
         """Id of the message that this thread came to last, in writing or again; None if none."""
-        return getattr(self._said, "id", None)
+        return self._said.id
 
     def append(
         self, type_: EventType, data: Mapping[str, _Json], *, parent: int | None = None
@@ -75,37 +83,40 @@ class Trajectory:
         Args:
             messages: The conversation, oldest first.
             data: What else to say of the last message (usage, seconds). It was said just now, so
-                it is an event of its own also where the same words are on record.
+                it is an event of its own also where the same words are on record; what this thread
+                says after it follows it, whatever others were answered with the same words.
             parent: The message that the first one follows; by default it begins a conversation.
 
         Returns:
             The id of the last message, `parent` for an empty conversation.
         """
+        said = self._said
         with self._lock:
             for i, message in enumerate(messages):
                 key = _digest(parent, message)
                 extra = data if data and i == len(messages) - 1 else None
-                known = self._messages.get(key) if extra is None else None
+                known = None if extra else said.answers.get(key, self._messages.get(key))
                 if known is None:
                     known = self._append("message", {**message, **(extra or {})}, parent)
                     self._messages[key] = known
+                    if extra:
+                        said.answers[key] = known
                 parent = known
         if parent is not None:
-            self._said.id = parent
+            said.id = parent
         return parent
 
     def _append(self, type_: str, data: Mapping[str, _Json], parent: int | None) -> int:
         number = self._next
-        event = {
-            "id": number,
-            "parent": parent,
-            "type": type_,
-            "t": round(time.monotonic() - self._start, 4),
-            **data,
-        }
         if self._fd is not None:
-            text = json.dumps(event, ensure_ascii=True, separators=(",", ":"))
-            line = redact(text).encode() + b"\n"
+            event = {
+                "id": number,
+                "parent": parent,
+                "type": type_,
+                "t": round(time.monotonic() - self._start, 4),
+                **redact_json(dict(data)),
+            }
+            line = json.dumps(event, separators=(",", ":")).encode() + b"\n"
             try:
                 written = os.write(self._fd, line)
             except OSError as error:

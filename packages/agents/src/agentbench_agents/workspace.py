@@ -136,8 +136,7 @@ class Workspace:
         name = f"solution_{self._runs}.py"
         self._must("rm", "-rf", "--", SUBMISSION)
         self.sandbox.write_file(f"{self.sandbox.workdir}/{name}", _encode(code))
-        result = self.sandbox.exec(["python", name], timeout_s=timeout_s, cwd=self.sandbox.workdir)
-        return self._ran(result, self.sandbox.workdir, timeout_s)
+        return self._start(name, self.sandbox.workdir, timeout_s)
 
     def _check(self, code: str, timeout_s: float) -> CodeRun:
         directory = f"{self.sandbox.workdir}/.check"
@@ -149,8 +148,7 @@ class Workspace:
         if not result.ok:
             return CodeRun(stage="syntax", result=result, submission=None, timeout_s=timeout_s)
         self._must("rm", "-rf", "--", f".check/{SUBMISSION}")
-        result = self.sandbox.exec(["python", "code.py"], timeout_s=timeout_s, cwd=directory)
-        return self._ran(result, directory, timeout_s)
+        return self._start("code.py", directory, timeout_s)
 
     def run_on(self, data: Path, code: str, *, timeout_s: float) -> CodeRun:
         """Run a program in a fresh directory where `input` is a copy of `data`, a host's folder.
@@ -164,8 +162,7 @@ class Workspace:
             self._must("mkdir", "-p", ".other")
             self.sandbox.upload(data, f"{directory}/input")
             self.sandbox.write_file(f"{directory}/code.py", _encode(code))
-            result = self.sandbox.exec(["python", "code.py"], timeout_s=timeout_s, cwd=directory)
-            return self._ran(result, directory, timeout_s)
+            return self._start("code.py", directory, timeout_s)
 
     def clear(self) -> None:
         """Replace the sandbox by a fresh one."""
@@ -192,9 +189,13 @@ class Workspace:
     def _link_data(self) -> None:
         self._must("ln", "-sfn", self.data_path, "input")
 
-    def _ran(self, result: "ExecResult", directory: str, timeout_s: float) -> CodeRun:
+    def _start(self, name: str, directory: str, timeout_s: float) -> CodeRun:
+        """Run a file; what it leaves running would write the submission of another program."""
         from agentbench_sandbox import SandboxFileNotFoundError
 
+        result = self.sandbox.exec(
+            ["python", name], timeout_s=timeout_s, cwd=directory, end_background=True
+        )
         submission = problem = None
         if result.ok:
             try:

@@ -12,6 +12,7 @@ from rich.table import Table
 from agentbench_agents.research_report import ResearchSummary, summarise_research
 from agentbench_agents.run import RunResult
 
+_SHOWN = 5
 _DIMENSIONS = ("clarity", "validity", "rigorousness", "innovativeness", "generalizability")
 
 
@@ -28,8 +29,9 @@ def print_research(results: Sequence[RunResult], console: Console) -> None:
         "k",
         "failed",
         "best@k",
+        "95 % (units)",
         "mean@k",
-        "95 % interval",
+        "95 % (trials)",
         "dev - test",
         "runtime",
         "lines",
@@ -45,8 +47,9 @@ def print_research(results: Sequence[RunResult], console: Console) -> None:
             str(s.k),
             str(s.failed),
             _percent(s.best),
+            _interval(s.best_interval),
             _percent(s.mean),
-            _interval(s),
+            _interval(s.mean_interval),
             "–" if s.gap is None else f"{s.gap:+.4f}",
             _signed(s.relative_runtime),
             _signed(s.relative_complexity),
@@ -56,7 +59,8 @@ def print_research(results: Sequence[RunResult], console: Console) -> None:
     console.print(table)
     console.print(
         "Margins over k trials, a failed trial being 0 %; runtime and logical lines against the "
-        "baseline's.",
+        "baseline's. The best trial's interval is over its test units, not widened for having been "
+        "chosen; the mean's is over trials, or over test units where there is one.",
         markup=False,
         highlight=False,
         soft_wrap=True,
@@ -69,6 +73,7 @@ def print_research(results: Sequence[RunResult], console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
+    _print_remarks(summaries, console)
 
 
 def research_json(results: Sequence[RunResult]) -> list[dict[str, Any]]:
@@ -123,10 +128,23 @@ def judge_and_print(
     )
 
 
-def _interval(s: ResearchSummary) -> str:
-    if s.mean_interval is None:
-        return "–"
-    return f"{s.mean_interval[0]:.1f} to {s.mean_interval[1]:.1f} %"
+def _print_remarks(summaries: Sequence[ResearchSummary], console: Console) -> None:
+    """Print what was noticed, the most frequent first; a remark is an agent's text in part."""
+    noticed = [s for s in summaries if s.remarks]
+    if noticed:
+        console.print("\nNoticed, without effect on a score:", highlight=False)
+    for s in noticed:
+        rows = sorted(s.remarks.items(), key=lambda row: (-row[1], row[0]))
+        lines = [f"  {s.task}, {s.agent}, {n} of {s.k}: {remark}" for remark, n in rows[:_SHOWN]]
+        if len(rows) > _SHOWN:
+            lines.append(f"  ... and {len(rows) - _SHOWN} more, in result.json")
+        for line in lines:
+            plain = "".join(c if c.isprintable() else "?" for c in line)
+            console.print(plain, markup=False, highlight=False, soft_wrap=True)
+
+
+def _interval(interval: tuple[float, float] | None) -> str:
+    return "–" if interval is None else f"{interval[0]:.1f} to {interval[1]:.1f} %"
 
 
 def _percent(value: float | None) -> str:

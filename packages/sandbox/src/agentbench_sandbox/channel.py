@@ -15,7 +15,7 @@ Header = dict[str, Any]
 Frame = tuple[Header, bytes]
 Buffer = bytes | bytearray | memoryview
 
-MAX_GUEST_HEADER = 1 << 20
+MAX_GUEST_HEADER = 4 << 20
 STDERR_KEPT = 4096
 
 
@@ -70,6 +70,7 @@ class Channel:
         self.reason = "the sandbox is closed"
         self.explain: Callable[[], str | None] = lambda: None
         self.on_tunnel: Callable[[Header, bytes], None] | None = None
+        self.on_end: Callable[[], None] = lambda: None
         self._reader = threading.Thread(target=self._read, name="agentbench-sandbox", daemon=True)
 
     def start(self, program: bytes, config: Header, timeout_s: float = 20.0) -> Header:
@@ -153,6 +154,7 @@ class Channel:
             self._conversations.clear()
         for conversation in waiting:
             conversation.frames.put(None)
+        self.on_end()
 
     def _chunks(self) -> Iterator[bytes]:
         if not self._docker:

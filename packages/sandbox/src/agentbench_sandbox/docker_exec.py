@@ -10,12 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
 from agentbench_sandbox import shell_transfer
-from agentbench_sandbox.anchor import SCRIPT, Anchor
+from agentbench_sandbox.anchor import SCRIPT, Anchor, end_everything
 from agentbench_sandbox.container import create, environment, host_config
 from agentbench_sandbox.daemon import (
     DEFAULT_IMAGE,
@@ -226,10 +227,12 @@ class PlainSandbox:
         check: bool = False,
         on_output: OnOutput | None = None,
         cancel: threading.Event | None = None,
+        end_background: bool = False,
     ) -> ExecResult:
         """Run a command and return what it did; see `SupervisedSandbox.exec`.
 
-        Another thread's command waits for its turn. An exit code above 128 is taken for a signal,
+        Another thread's command waits for its turn. With `end_background`, what earlier commands
+        left running is ended too. An exit code above 128 is taken for a signal,
         because Docker reports both alike.
 
         Raises:
@@ -258,6 +261,10 @@ class PlainSandbox:
                     stdin=stdin,
                     timeout_s=timeout_s,
                 )
+                if end_background and result.background:
+                    if not end_everything(self._anchor, 0):
+                        raise SandboxClosedError("processes inside could not be ended")
+                    result = replace(result, background=0)
         return result.check() if check else result
 
     def python(self) -> NoReturn:

@@ -165,6 +165,11 @@ def open_bubblewrap(request: Request) -> SupervisedSandbox:
     config = configuration(request, request.workdir, "/tmp")  # noqa: S108 - a path inside
     config |= plan.config
     config["rlimits"]["RLIMIT_NPROC"] = request.limits.pids
+    places = (request.workdir, "/tmp", "/dev/shm")  # noqa: S108 - paths inside
+    config["watch"] |= {
+        "disk_kib": request.limits.disk_mib * 1024,
+        "entries_paths": places,
+    }
     try:
         channel = launch(plan.argv, plan.data, program(), config)
     except SandboxClosedError as error:
@@ -214,7 +219,7 @@ def open_landlock(request: Request) -> SupervisedSandbox:
     config |= {
         "landlock": landlock.ruleset(request, (workdir, tmp, str(root / "bin"))),
         "drop_capabilities": os.geteuid() == 0,
-        "seccomp": encoded_filter(request, sockets=False),
+        "seccomp": encoded_filter(request),
     }
     return start_without_mounts(
         request, config, root, "landlock", landlock.CAPABILITIES, group=group
@@ -268,6 +273,8 @@ def without_mounts(
         config["rlimits"]["RLIMIT_NPROC"] = processes_of_user() + request.limits.pids
     config["env"]["PATH"] += f":{root / 'bin'}"
     config["remove"] = [str(root)]
+    # a single file must be able to pass the limit, or the watchdog sees a disk that is just full
+    config["rlimits"]["RLIMIT_FSIZE"] += MIB
     config["watch"] |= {"disk_kib": request.limits.disk_mib * 1024, "disk_paths": [workdir, tmp]}
     return config
 
@@ -308,10 +315,10 @@ REOPEN = {
 }
 
 
-def encoded_filter(request: Request, *, sockets: bool) -> str:
-    """Return the seccomp filter as the configuration carries it."""
+def encoded_filter(request: Request) -> str:
+    """Return Landlock's seccomp filter as the configuration carries it."""
     affinity = request.limits.cpus is None
-    return base64.b64encode(seccomp.filter_program(sockets=sockets, affinity=affinity)).decode()
+    return base64.b64encode(seccomp.filter_program(sockets=False, affinity=affinity)).decode()
 
 
 def finish(

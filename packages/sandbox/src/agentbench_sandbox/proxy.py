@@ -8,6 +8,7 @@ be that host too, and a public name must not lead to a private address.
 
 import ipaddress
 import queue
+import re
 import socket
 import threading
 from collections.abc import Callable
@@ -22,6 +23,10 @@ HEAD_LIMIT = 16 << 10
 WINDOW = 1 << 20
 CONNECT_S = 15.0
 HELLO_S = 30.0
+HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?|[0-9a-f:.]{2,45}")
+"""A host name, or an address of version 6. The resolver would stop reading at a NUL, after which
+an allowed ending may follow."""
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +75,10 @@ def parse_connect(head: bytes) -> tuple[str, int]:
         raise RefusedError("not a CONNECT request") from None
     if method != "CONNECT" or not host or not 0 < number < 65536:
         raise RefusedError(f"only CONNECT host:port is served, not {method}")
-    return host.strip("[]").rstrip(".").lower(), number
+    host = host.strip("[]").removesuffix(".").lower()
+    if HOST.fullmatch(host) is None:
+        raise RefusedError(f"{host!r} is not the name of a host")
+    return host, number
 
 
 def server_name(hello: bytes) -> str | None:
@@ -89,11 +97,25 @@ def server_name(hello: bytes) -> str | None:
             size = int.from_bytes(hello[at + 2 : at + 4], "big")
             if kind == 0:
                 length = int.from_bytes(hello[at + 7 : at + 9], "big")
+                if hello[at + 6] != 0 or length + 5 != size or at + 4 + size > len(hello):
+                    return None  # not one name: a server might go by another one
                 return hello[at + 9 : at + 9 + length].decode("ascii").lower()
             at += 4 + size
     except (IndexError, UnicodeDecodeError):
         return None
     return None
+
+
+def is_public(address: str) -> bool:
+    """Whether an address, and the one of version 4 that it may stand for, is a public one."""
+    found = ipaddress.ip_address(address)
+    if isinstance(found, ipaddress.IPv6Address):
+        inner = [found.ipv4_mapped, found.sixtofour, *(found.teredo or ())]
+        if found in NAT64:
+            inner.append(ipaddress.IPv4Address(int(found) & 0xFFFFFFFF))
+        if not all(part.is_global for part in inner if part is not None):
+            return False
+    return found.is_global
 
 
 def connect(host: str, port: int, *, private_allowed: bool) -> socket.socket:
@@ -104,10 +126,10 @@ def connect(host: str, port: int, *, private_allowed: bool) -> socket.socket:
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, UnicodeError):
         raise RefusedError(f"{host} does not resolve") from None
     for family, kind, protocol, _, address in found:
-        if not private_allowed and not ipaddress.ip_address(str(address[0])).is_global:
+        if not private_allowed and not is_public(str(address[0])):
             raise RefusedError(f"{host} leads to the private address {address[0]}")
         end = socket.socket(family, kind, protocol)
         end.settimeout(CONNECT_S)
@@ -131,6 +153,17 @@ class Tunnel:
         self.credit = WINDOW
         self.room = threading.Condition()
         self.closed = False
+        self.upstream: socket.socket | None = None
+
+    def abandon(self) -> None:
+        """End it because the sandbox has ended, wherever its threads wait."""
+        with self.room:
+            self.closed = True
+            self.room.notify_all()
+        self.incoming.put(None)
+        if self.upstream is not None:
+            with suppress(OSError):
+                self.upstream.shutdown(socket.SHUT_RDWR)
 
     def send(self, data: bytes) -> None:
         """Send bytes to the agent when there is room for them."""
@@ -171,6 +204,7 @@ class Tunnel:
             self._proxy.end(self._number)
             return
         with upstream:
+            self.upstream = upstream
             try:
                 self.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 hello = self.hello(host, port, head.partition(b"\r\n\r\n")[2])
@@ -231,13 +265,17 @@ class Proxy:
         self._tunnels: dict[int, Tunnel] = {}
         self._lock = threading.Lock()
         self.decisions: list[Decision] = []
+        self._closed = False
         channel.on_tunnel = self.take
+        channel.on_end = self.close
 
     def take(self, header: Header, body: bytes) -> None:
         """Act on a frame about a tunnel; called by the channel's reader, so it never waits."""
         number, what = int(header["to"]), header["do"]
         with self._lock:
             if what == "open":
+                if self._closed:
+                    return
                 tunnel = Tunnel(self, number)
                 self._tunnels[number] = tunnel
                 threading.Thread(target=tunnel.run, daemon=True).start()
@@ -256,6 +294,14 @@ class Proxy:
                 tunnel.closed = True
                 tunnel.incoming.put(None)
             tunnel.room.notify_all()
+
+    def close(self) -> None:
+        """End every tunnel: the sandbox has ended."""
+        with self._lock:
+            self._closed = True
+            tunnels = list(self._tunnels.values())
+        for tunnel in tunnels:
+            tunnel.abandon()
 
     def tell(self, number: int, what: str, body: bytes = b"", n: int = 0) -> None:
         """Send a frame about a tunnel."""

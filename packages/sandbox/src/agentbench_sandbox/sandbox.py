@@ -122,6 +122,7 @@ class Sandbox(Protocol):
         check: bool = False,
         on_output: OnOutput | None = None,
         cancel: threading.Event | None = None,
+        end_background: bool = False,
     ) -> ExecResult:
         """Run a command and return what it did. A time-out is a result."""
         ...

@@ -11,7 +11,7 @@ import struct
 X86_64, AARCH64 = 0xC000003E, 0xC00000B7
 ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 EPERM, ENOSYS = 1, 38
-LOAD, JUMP_EQ, JUMP_GE, JUMP_SET, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+LOAD, JUMP_EQ, JUMP_GE, JUMP_SET, AND, RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 NUMBER_AT, ARCH_AT, ARGUMENT_0, ARGUMENT_1 = 0, 4, 16, 24
 NAMESPACE_FLAGS = 0x7E020080
 """CLONE_NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET | NEWTIME."""
@@ -91,6 +91,9 @@ SELF_ONLY: dict[str, tuple[int, int]] = {
 """Allowed for the caller itself (process id 0) only: the kernel asks for the same user and no more,
 and that the supervisor, or under Landlock the host process, may have."""
 SETPRIORITY = (141, 140)
+SOCKETPAIR = (53, 199)
+CONNECTED_KINDS = (1, 5)
+"""SOCK_STREAM and SOCK_SEQPACKET. A datagram pair can send to any socket file, /dev/log for one."""
 CLONE, CLONE3, IOCTL = (56, 220), (435, 435), (16, 29)
 SCHED_SETAFFINITY = (203, 122)
 X32_BIT = 0x40000000
@@ -105,13 +108,17 @@ def supported() -> bool:
     return platform.machine() in ("x86_64", "aarch64")
 
 
-def filter_program(*, sockets: bool, affinity: bool, machine: str | None = None) -> bytes:
+def filter_program(
+    *, sockets: bool, affinity: bool, segments: bool = True, machine: str | None = None
+) -> bytes:
     """Assemble the filter.
 
     Args:
         sockets: Whether socket(2) and System V and POSIX IPC may be used. Landlock cannot keep
-            UDP, Unix sockets or IPC in, so there they may not; socketpair(2) always may.
+            UDP, Unix sockets or IPC in, so there they may not; a connected
+            socketpair(2) always may.
         affinity: Whether sched_setaffinity(2) may be called; not when it enforces `cpus`.
+        segments: Whether System V shared memory may be made; not where nothing counts it.
         machine: "x86_64" or "aarch64"; this machine's by default.
 
     Returns:
@@ -122,6 +129,8 @@ def filter_program(*, sockets: bool, affinity: bool, machine: str | None = None)
     refused = [numbers[column] for numbers in REFUSED.values()]
     if not sockets:
         refused += [numbers[column] for numbers in WITHOUT_NAMESPACES.values()]
+    elif not segments:
+        refused.append(WITHOUT_NAMESPACES["shmget"][column])
     refused += [] if affinity else [SCHED_SETAFFINITY[column]]
     program = [
         _instruction(LOAD, ARCH_AT),
@@ -141,6 +150,16 @@ def filter_program(*, sockets: bool, affinity: bool, machine: str | None = None)
             _instruction(JUMP_EQ, number, 0, 4),
             _instruction(LOAD, ARGUMENT_0),
             _instruction(JUMP_EQ, 0, 1, 0),
+            _instruction(RETURN, ERRNO | EPERM),
+            _instruction(RETURN, ALLOW),
+        ]
+    if not sockets:
+        program += [
+            _instruction(JUMP_EQ, SOCKETPAIR[column], 0, 6),
+            _instruction(LOAD, ARGUMENT_1),
+            _instruction(AND, 0xF),
+            _instruction(JUMP_EQ, CONNECTED_KINDS[0], 2, 0),
+            _instruction(JUMP_EQ, CONNECTED_KINDS[1], 1, 0),
             _instruction(RETURN, ERRNO | EPERM),
             _instruction(RETURN, ALLOW),
         ]

@@ -129,6 +129,7 @@ class SupervisedSandbox:
         check: bool = False,
         on_output: OnOutput | None = None,
         cancel: threading.Event | None = None,
+        end_background: bool = False,
     ) -> ExecResult:
         """Run a command and return what it did.
 
@@ -142,6 +143,7 @@ class SupervisedSandbox:
             user: The name of the user inside that it runs as; the agent by default.
             check: Raise unless it exits with 0 in time.
             cancel: Once set by another thread, the command's tree is ended like at a time-out.
+            end_background: End what the command leaves running, instead of letting it live on.
             on_output: Called with each piece of output as it comes, in the calling thread. When
                 it is slow, the command waits; when it raises, the command is ended.
 
@@ -163,6 +165,7 @@ class SupervisedSandbox:
             "output": cap,
             "more": len(unsent) > CHUNK,
             "stream": on_output is not None,
+            "sweep": end_background,
             **self._place(env, cwd, user),
         }
         deadline = time.monotonic() + timeout_s + self.limits.grace_s + SLACK_S

@@ -83,7 +83,11 @@ def read_answers(prepared: PreparedTask) -> pl.DataFrame:
 
 
 def grade(
-    prepared: PreparedTask, submission: str | Path | pl.DataFrame, *, part: Part = "private"
+    prepared: PreparedTask,
+    submission: str | Path | pl.DataFrame,
+    *,
+    part: Part = "private",
+    answers: pl.DataFrame | None = None,
 ) -> Grade:
     """Grade a submission.
 
@@ -94,6 +98,8 @@ def grade(
         submission: A CSV file, or a table.
         part: Answers to score on: `public` is what feedback may show, `private` what the final
             score uses.
+        answers: What `read_answers` returns, divided into parts in another way; by default as it
+            was prepared.
 
     Raises:
         InvalidSubmissionError: From agentbench-scoring, with every issue found.
@@ -101,7 +107,7 @@ def grade(
         PreparationError: The task has no answers in that part.
     """
     task = prepared.task
-    answers = read_answers(prepared)
+    answers = read_answers(prepared) if answers is None else answers
     if part != "all" and part not in answers[PART].to_list():
         raise PreparationError(f"{task.name} has no {part} part: its test side is too small")
     result = score_submission(

@@ -46,7 +46,7 @@ def scan_table(
             return pl.scan_csv(
                 source,
                 separator="," if format == "csv" else "\t",
-                quote_char='"' if format == "csv" else None,
+                quote_char='"' if format == "csv" or _is_quoted(source) else None,
                 has_header=not header,
                 new_columns=list(header) or None,
                 infer_schema=False,
@@ -58,6 +58,12 @@ def scan_table(
             return pl.read_json(path, infer_schema_length=None).lazy()
         case "jsonl":
             return pl.scan_ndjson(path, infer_schema_length=None)
+
+
+def _is_quoted(path: Path) -> bool:
+    """Whether a TSV file quotes its fields: its header does, or `"` is a character like others."""
+    with path.open("rb") as file:
+        return file.read(1) == b'"'
 
 
 def read_main(reads: tuple[Read, ...], raw: Path) -> pl.LazyFrame:
@@ -147,17 +153,26 @@ def _array(path: Path) -> pl.DataFrame:
 
 
 def _coco(path: Path) -> pl.DataFrame:
-    """One row per image: its own fields, with the fields of its first annotation."""
+    """One row per image: its own fields, with the fields of its first annotation.
+
+    Numbers and texts become columns, a list of texts (addresses) one text; boxes and outlines do
+    not. An image is called by its `id`, in some competitions by its `image_id`.
+    """
     content = cast("dict[str, list[dict[str, Any]]]", json.loads(_existing(path).read_bytes()))
     first: dict[object, dict[str, Any]] = {}
     for annotation in content["annotations"]:
         first.setdefault(annotation["image_id"], annotation)
     rows: list[dict[str, str]] = []
     for image in content["images"]:
-        fields = {**first.get(image["id"], {}), **image}
-        rows.append({key: str(value) for key, value in fields.items() if _is_scalar(value)})
+        key = image["id"] if "id" in image else image["image_id"]
+        fields = {**first.get(key, {}), **image}
+        texts = {name: _text(value) for name, value in fields.items()}
+        rows.append({name: text for name, text in texts.items() if text is not None})
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def _is_scalar(value: object) -> bool:
-    return isinstance(value, str | int | float)
+def _text(value: object) -> str | None:
+    if isinstance(value, list):
+        parts = cast("list[object]", value)
+        return " ".join(map(str, parts)) if all(isinstance(part, str) for part in parts) else None
+    return str(value) if isinstance(value, str | int | float) else None

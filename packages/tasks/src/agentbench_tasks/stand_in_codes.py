@@ -157,7 +157,12 @@ def _word(rows: Rows, _: str, __: str) -> list[Any]:
     return [f"{_WORDS[int(i) % len(_WORDS)]}{i}" for i in rows.rng.permutation(rows.n)]
 
 
+def _addresses(rows: Rows, name: str, _: str) -> list[Any]:
+    return [[f"http://pictures.example/{text.replace(' ', '-')}"] for text in _text(rows, name, "")]
+
+
 CODES: dict[str, Callable[[Rows, str, str], list[Any]]] = {
+    "addresses": _addresses,
     "before": _before,
     "box": _box,
     "characters": _characters,

@@ -111,6 +111,13 @@ def _real(rows: Rows, name: str, bounds: str) -> list[Any]:
     return [round(low + (high - low) * place, 5) for place in rows.target(name)]
 
 
+def _sometimes(rows: Rows, name: str, bounds: str) -> list[Any]:
+    filled = rows.rng.random(rows.n) > 0.1
+    return [
+        value if on else None for value, on in zip(_real(rows, name, bounds), filled, strict=True)
+    ]
+
+
 def _labels(rows: Rows, name: str, argument: str) -> list[Any]:
     spec, _, separator = argument.partition(" sep ")
     separator = {"": " ", "space": " "}.get(separator, separator)
@@ -168,6 +175,16 @@ def _share(rows: Rows, name: str, _: str) -> list[Any]:
     return [round(float(level), 3) for level in rows.target(name)]
 
 
+def _filed(rows: Rows, name: str, argument: str) -> list[Any]:
+    """A path through a folder that bears another column's value: `filed label {}/{}.jpg`."""
+    column, _, pattern = argument.partition(" ")
+    numbers = _id(rows, name, "")
+    return [
+        pattern.format(value, number)
+        for value, number in zip(rows.columns[column], numbers, strict=True)
+    ]
+
+
 def _row(rows: Rows, _: str, pattern: str) -> list[Any]:
     return [pattern.format(10_000 + row) for row in range(rows.n)]
 
@@ -183,6 +200,7 @@ KINDS: dict[str, Callable[[Rows, str, str], list[Any]]] = {
     "count1": lambda rows, name, most: [1 + value for value in _count(rows, name, most)],
     "date": _date,
     "datetime": _datetime,
+    "filed": _filed,
     "float": _float,
     "fragments": lambda rows, _, __: [str(row + 1) for row in range(rows.n)],
     "group": _group,
@@ -198,6 +216,7 @@ KINDS: dict[str, Callable[[Rows, str, str], list[Any]]] = {
     "real": _real,
     "row": _row,
     "share": _share,
+    "sometimes": _sometimes,
     "tf": lambda rows, name, _: [str(level > 0.6) for level in rows.target(name)],
     "time": lambda rows, _, __: [round(0.0001 * (row + 1), 4) for row in range(rows.n)],
     "weight": lambda rows, _, __: [float(w) for w in rows.rng.integers(1, 4, rows.n)],

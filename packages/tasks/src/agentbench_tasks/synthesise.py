@@ -125,15 +125,18 @@ def _write_pattern(folder: Path, path: str, table: Rows, form: str) -> None:
 
 
 def _coco(frame: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
-    inside = {"category_id"}
+    """Images under the name, `id` or `image_id`, that the table gives them, and annotations."""
+    name = "id" if "id" in frame.columns else "image_id"
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for row in frame.iter_rows(named=True):
-        key = row["image_id"]
-        rest = {name: value for name, value in row.items() if name not in {"image_id", *inside}}
-        images.append({"id": key, **rest})
-        annotations.append({"id": key, "image_id": key, **{name: row[name] for name in inside}})
+        images.append({key: value for key, value in row.items() if key not in _ANNOTATED})
+        inside = {key: value for key, value in row.items() if key in _ANNOTATED}
+        annotations.append({"image_id": row[name], **inside})
     return {"images": images, "annotations": annotations}
+
+
+_ANNOTATED = {"category_id", "label_id", "genus_id", "institution_id", "region_id", "count"}
 
 
 def _write_media(task: Task, folder: Path, rng: np.random.Generator) -> None:

@@ -232,6 +232,15 @@ class SubmissionTask(Record):
     variants: dict[Slug, dict[str, Any]] = Field(default_factory=dict[Slug, dict[str, Any]])
 
     @model_validator(mode="after")
+    def _shown(self) -> Self:
+        if self.feedback in ("validation", "public") and self.recipe.answers.public == 0:
+            raise ValueError(
+                f"feedback is {self.feedback!r}, but recipe.answers.public is 0: nothing can be"
+                " shown; choose none, validity or public+private"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _direction(self) -> Self:
         try:
             spec = get_metric(self.metric.name).spec

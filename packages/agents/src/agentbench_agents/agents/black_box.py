@@ -21,6 +21,7 @@ from agentbench_agents.errors import (
 )
 from agentbench_agents.models.chat_server import Answer, answer, error
 from agentbench_agents.models.errors import ModelRequestError
+from agentbench_agents.search.operators import fill
 
 if TYPE_CHECKING:
     from agentbench_agents.env import TaskEnv
@@ -70,7 +71,7 @@ def _task_text(env: "TaskEnv") -> str:
     overview = str(env.step(RequestInfo(info_type="overview").to_text())[0]["text"])
     template = files("agentbench_agents.agents").joinpath("black_box_task.md.txt")
     text = template.read_text("utf-8")
-    return text.replace("{greeting}", greeting).replace("{overview}", overview)
+    return fill(text, {"greeting": greeting, "overview": overview})
 
 
 def _start(kernel: "Kernel", command: str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from agentbench_agents.actions import ActionError, parse_action, signature, tool_manifest
 from agentbench_agents.models import Sampling
+from agentbench_agents.search.operators import fill
 
 if TYPE_CHECKING:
     from agentbench_agents.env import TaskEnv
@@ -97,4 +98,4 @@ def _prompt(name: str, env: "TaskEnv") -> str:
         f"- {signature(kind)}. {tool['function']['description']}"
         for kind, tool in zip(env.actions, tool_manifest(env.actions), strict=True)
     )
-    return template.replace("{actions}", described).replace("{steps}", str(env.budget.steps))
+    return fill(template, {"actions": described, "steps": str(env.budget.steps)})

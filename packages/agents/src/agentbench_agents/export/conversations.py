@@ -113,11 +113,14 @@ def _prompt_ids(event: _Event, talk: Mapping[int, _Event]) -> tuple[int, ...] | 
     """Return the whole prompt of a message; what it shares with an earlier one is stored there."""
     if "prompt_token_ids" not in event:
         return None
-    own = tuple(event["prompt_token_ids"])
-    earlier = talk.get(event.get("prompt_continues", -1))
-    if earlier is None:
-        return own
-    return (*(_prompt_ids(earlier, talk) or ()), *earlier["token_ids"], *own)
+    pieces: list[Sequence[int]] = []
+    at: _Event | None = event
+    while at is not None:
+        pieces.append(at["prompt_token_ids"])
+        at = talk.get(at.get("prompt_continues", -1))
+        if at is not None:
+            pieces.append(at["token_ids"])
+    return tuple(token for piece in reversed(pieces) for token in piece)
 
 
 def _enacted(events: Sequence[_Event], by_id: Mapping[int, _Event]) -> list[Conversation]:

@@ -22,7 +22,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from agentbench_agents.models.errors import ModelConfigError
 from agentbench_agents.models.model import Completion, Message, Model, Sampling, ToolSchema
-from agentbench_agents.models.secrets import redact
+from agentbench_agents.models.secrets import redact, redact_json
 
 Mode = Literal["record", "replay", "auto"]
 
@@ -125,13 +125,12 @@ class ReplayModel:
             self._model.close()
 
     def _append(self, key: str, occurrence: int, request: str, completion: Completion) -> None:
-        answer = redact(json.dumps(asdict(completion)))
         line = _Line(
             model=self.name,
             key=key,
             occurrence=occurrence,
             request=json.loads(request),
-            completion=json.loads(answer),
+            completion=redact_json(asdict(completion)),
         )
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.write(line.model_dump_json() + "\n")
@@ -151,7 +150,7 @@ class ReplayModel:
 def _request(messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling) -> str:
     """A request as canonical JSON, secrets blanked."""
     content = {"messages": list(messages), "tools": list(tools), "sampling": asdict(sampling)}
-    return redact(json.dumps(content, sort_keys=True, separators=(",", ":")))
+    return json.dumps(redact_json(content), sort_keys=True, separators=(",", ":"))
 
 
 def _drop_cut_line(path: Path) -> None:

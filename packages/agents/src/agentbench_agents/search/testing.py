@@ -4,7 +4,8 @@
 and what was tried are taken from the text alone. Its draft is a random estimator with random
 settings, its improvement changes one setting, its crossover takes each setting from either parent,
 its ensemble averages. Some programs have a bug, or write fractions where integers are asked for; it
-fixes both when it is asked to. For `react` it reads about the task, runs one program and submits.
+fixes both when it is asked to. For `react` and `mle` it reads about the task, runs programs until
+one is accepted, and submits.
 Draws depend on the programs in the conversation, its length and `Sampling.seed`, so it answers the
 same whoever asks first and wherever the data lie.
 
@@ -30,9 +31,11 @@ from agentbench_agents.models import Completion, Message, Sampling, ToolSchema, 
 from agentbench_agents.testing import NullSandbox
 from agentbench_sandbox import ExecResult, SandboxFileNotFoundError
 
+METHODS = ("linear", "forest", "boosting", "neighbours")
 _CHOICES = re.compile(r"^CHOICES = json\.loads\('(.*)'\)$", re.MULTILINE)
 _BUG = "undefined_name  # what a hasty programmer leaves behind\n"
 _START = "train, test = read("
+_JSON_ONLY = "Each answer of yours is one action, written as one JSON object"  # mle_system.txt
 _MAKE = """\
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
@@ -62,16 +65,22 @@ def make(name, classify):
 
 
 class ScriptedProgrammer:
-    """A model for the operators of a search, `one_shot` and `react`.
+    """A model for the operators of a search, `one_shot`, `react` and `mle`.
 
     Args:
         bugs: How likely a new program has a bug.
         unreadable: How likely an answer has no block of code.
+        methods: The estimators that it knows, of `METHODS`; fewer make cheaper programs.
     """
 
-    def __init__(self, *, bugs: float = 0.2, unreadable: float = 0.1) -> None:
+    def __init__(
+        self, *, bugs: float = 0.2, unreadable: float = 0.1, methods: Sequence[str] = METHODS
+    ) -> None:
+        if not methods or not {*methods} <= {*METHODS}:
+            raise ValueError(f"methods must be some of {', '.join(METHODS)}, not {methods!r}")
         self.bugs = bugs
         self.unreadable = unreadable
+        self.methods = tuple(methods)
 
     @property
     def name(self) -> str:
@@ -90,7 +99,7 @@ class ScriptedProgrammer:
         rng = Random(f"{sampling.seed} {len(messages)} {programs}")
         if rng.random() < self.unreadable:
             return _completion("I would fit a model. Shall I write the program?")
-        if (action := _react(messages)) is not None:
+        if (action := _acts(messages)) is not None:
             return _completion(f"I act.\n```json\n{json.dumps(action)}\n```")
         prompt = next(str(m["content"]) for m in messages if "## metadata" in m["content"])
         parents = [json.loads(found) for found in _CHOICES.findall(prompt)]
@@ -99,18 +108,21 @@ class ScriptedProgrammer:
             whole = parents[0]["whole"] or "are not integers" in prompt
             plan, choices, buggy = "I mend it.", {**parents[0], "whole": whole}, False
         else:
-            plan, choices = _next(prompt, parents, rng)
+            plan, choices = _next(prompt, parents, self.methods, rng)
         code = write_program(json.loads(_metadata(prompt)), choices, buggy=buggy)
+        if _JSON_ONLY in messages[0]["content"]:
+            action = {"action": "execute_code", "params": {"code": code}}
+            return _completion(f"{plan}\n{json.dumps(action)}")
         return _completion(f"{plan}\n\n```python\n{code}```\n")
 
     def close(self) -> None:
         """Nothing is open."""
 
 
-def random_choices(rng: Random) -> dict[str, Any]:
+def random_choices(rng: Random, methods: Sequence[str] = METHODS) -> dict[str, Any]:
     """Draw an estimator and all settings, wide enough that many are poor."""
     return {
-        "models": [rng.choice(["linear", "forest", "boosting", "neighbours"])],
+        "models": [rng.choice(methods)],
         "c": round(10 ** rng.uniform(-4, 1.5), 6),
         "trees": rng.randint(5, 60),
         "leaf": rng.randint(1, 30),
@@ -132,15 +144,17 @@ def write_program(spec: dict[str, Any], choices: dict[str, Any], *, buggy: bool 
     return source + 'print(f"validation: {abs(np.mean(scores)):.6f}")\n'
 
 
-def _react(messages: Sequence[Message]) -> dict[str, Any] | None:
+def _acts(messages: Sequence[Message]) -> dict[str, Any] | None:
     if not any("## metadata" in m["content"] for m in messages):
         return {"action": "request_info", "params": {"info_type": "all"}}
     submitted = re.search(r"^Submission \d+", messages[-1]["content"], re.MULTILINE)
     return {"action": "submit"} if submitted else None
 
 
-def _next(prompt: str, parents: list[dict[str, Any]], rng: Random) -> tuple[str, dict[str, Any]]:
-    fresh = random_choices(rng)
+def _next(
+    prompt: str, parents: list[dict[str, Any]], methods: Sequence[str], rng: Random
+) -> tuple[str, dict[str, Any]]:
+    fresh = random_choices(rng, methods)
     if not parents:
         return f"A first program with {fresh['models'][0]}.", fresh
     if "fits the methods of all these" in prompt:

@@ -21,6 +21,7 @@ MODULES = (
     "cells",
     "leader",
     "tunnels",
+    "disk",
     "watchdog",
     "supervisor",
 )

@@ -26,6 +26,23 @@ if TYPE_CHECKING:
     from agentbench_sandbox.guest.wire import Header, Link
 
 START_S = 60.0
+MAX_TEXT = 64 << 10
+"""Bytes of a value, a message or a traceback. What a kernel says is the agent's word."""
+
+
+def clipped(text: object, limit: int = MAX_TEXT) -> str | None:
+    """Return a string that fits a frame whatever its characters; None for what is not a string."""
+    if not isinstance(text, str):
+        return None
+    return text.encode("utf-8", "backslashreplace")[:limit].decode("utf-8", "ignore")
+
+
+def described(error: object) -> Header | None:
+    """Return an error as the host expects it."""
+    if not isinstance(error, dict):
+        return None
+    names = ("name", "message", "traceback")
+    return {name: clipped(error.get(name), 200 if name == "name" else MAX_TEXT) for name in names}
 
 
 class Kernel:
@@ -210,11 +227,13 @@ class Session:
             return
         for header, _ in frames:
             if "pid" in header:
-                kernel.ready = True
-                kernel.deadline = float("inf")
-                self.link.send({"id": kernel.number, "op": "started"})
+                if not kernel.ready:  # said once, or the host would have to remember it each time
+                    kernel.ready = True
+                    kernel.deadline = float("inf")
+                    self.link.send({"id": kernel.number, "op": "started"})
             elif "forked" in header and kernel.forking is not None:
-                kernel.forking.pid = int(header["forked"])
+                if header["forked"] in descendants(os.getpid()):  # else the cell made it up
+                    kernel.forking.pid = header["forked"]
                 kernel.forking = None
             elif header.get("done") and kernel.cell is not None:
                 kernel.drain()
@@ -230,8 +249,8 @@ class Session:
         header = {
             "id": kernel.number,
             "op": "cell",
-            "value": outcome.get("value"),
-            "error": outcome.get("error"),
+            "value": clipped(outcome.get("value")),
+            "error": described(outcome.get("error")),
             "timed_out": kernel.interrupted,
             "state_lost": lost,
             "limit": kernel.limit,
@@ -296,6 +315,8 @@ class Session:
                 continue
             kernel.interrupted = True
             kernel.deadline = now + self.setting.grace_s
+            if kernel.pid not in descendants(os.getpid()):
+                continue
             try:
                 os.killpg(kernel.pid, signal.SIGINT)
             except OSError:

@@ -341,13 +341,17 @@ class Command:
         return self.report(time.monotonic() - started)
 
     def background(self) -> int:
-        """Return how many processes the command has left running; a bomb is not left running."""
+        """Return how many processes the command has left running.
+
+        A bomb is not left running, and nothing is if the host asked for that (`sweep`).
+        """
         if not self.others():
             return 0
         me = os.getpid()
         count = sum(pid != self.children.exempt for pid in descendants(me))
-        if count > self.setting.pids_limit - PIDS_NEAR:
-            self.limit = self.limit or "pids"
+        bomb = count > self.setting.pids_limit - PIDS_NEAR
+        if bomb or self.request.get("sweep"):
+            self.limit = self.limit or ("pids" if bomb else None)
             kill_tree(me, self.children)
             self.lose_deputy()
             return 0

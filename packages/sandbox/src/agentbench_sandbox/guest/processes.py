@@ -137,6 +137,8 @@ def kill_tree(root: int, children: Children, patience_s: float = 20.0) -> bool:
     deadline = time.monotonic() + patience_s
     own = root == os.getpid()
     while time.monotonic() < deadline:
+        if not own and root not in descendants(os.getpid()):
+            return True  # gone, and without a process namespace its number may be a stranger's
         if not own and root not in children.status:
             send_signal(root, signal.SIGSTOP)
         victims = freeze(root)
@@ -166,19 +168,23 @@ def memory_kib(pids: list[int]) -> int:
     return total
 
 
-def proportional_kib(pids: list[int]) -> int:
-    """Return the proportional set size of these processes in KiB (forked copies count once)."""
-    total = 0
+def proportional_kib(pids: list[int], unmapped_kib: int = 0) -> int:
+    """Return the proportional set size of these processes in KiB (forked copies count once).
+
+    `unmapped_kib` is the size of shared memory that they hold and need not have mapped.
+    """
+    total = shared = 0
     for pid in pids:
         try:
             with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
                 for line in file:
                     if line.startswith(b"Pss:"):
                         total += int(line.split()[1])
-                        break
+                    elif line.startswith(b"Pss_Shmem:"):
+                        shared += int(line.split()[1])
         except (OSError, IndexError, ValueError):
             total += memory_kib([pid])
-    return total
+    return total + max(0, unmapped_kib - shared)
 
 
 class Counter:

@@ -19,6 +19,7 @@ from agentbench_sandbox.guest.confine import (
     prctl,
     stay_private,
 )
+from agentbench_sandbox.guest.disk import remove_tree
 from agentbench_sandbox.guest.leader import Setting, lead, wake_up
 from agentbench_sandbox.guest.processes import (
     Children,
@@ -28,7 +29,7 @@ from agentbench_sandbox.guest.processes import (
     send_signal,
 )
 from agentbench_sandbox.guest.tunnels import Tunnels
-from agentbench_sandbox.guest.watchdog import TICK_S, Watchdog
+from agentbench_sandbox.guest.watchdog import RESTS, TICK_S, Watchdog
 from agentbench_sandbox.guest.wire import CHUNK, Frames, Link, WireError, pack, repack, write_all
 
 TYPE_CHECKING = False  # typing costs more to import than a command to run
@@ -279,6 +280,7 @@ class Supervisor:
         self.idle.append(self.add_leader())
         self.tell({"op": "ready", "python": sys.version.split()[0], "pid": os.getpid()})
         last = time.monotonic()
+        rest = TICK_S
         while True:
             was_busy = self.busy()
             if not self.wait():
@@ -286,9 +288,10 @@ class Supervisor:
             now = time.monotonic()
             if not was_busy:
                 last = now  # nothing to watch yet, and a command is waiting to start
-            elif self.watchdog is not None and now - last >= TICK_S:
+            elif self.watchdog is not None and now - last >= rest:
                 self.watch(self.watchdog)
                 last = time.monotonic()
+                rest = max(TICK_S, RESTS * (last - now))
 
     def busy(self) -> bool:
         """Whether any leader works or keeps something running."""
@@ -323,10 +326,8 @@ def main() -> None:
     finally:
         kill_tree(os.getpid(), Children())
         if config.get("remove"):
-            import shutil  # only here: it costs milliseconds
-
             for path in config["remove"]:
-                shutil.rmtree(path, ignore_errors=True)
+                remove_tree(path)
         for path in config.get("remove_groups", ()):
             try:
                 os.rmdir(path)

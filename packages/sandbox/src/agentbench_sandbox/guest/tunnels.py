@@ -21,10 +21,15 @@ PIECE = 65536
 
 
 class Tunnel:
-    """One connection."""
+    """One connection, under a number that no other one ever has.
 
-    def __init__(self, end: socket.socket) -> None:
+    A descriptor's number is another connection's as soon as it is closed, while what the host says
+    about the first one is still under way.
+    """
+
+    def __init__(self, end: socket.socket, number: int) -> None:
         self.end = end
+        self.number = number
         self.out = bytearray()
         self.credit = CREDIT
         self.closing = False
@@ -39,6 +44,8 @@ class Tunnels:
         self.listener = socket.create_server(("127.0.0.1", port), backlog=64)
         self.listener.setblocking(False)  # noqa: FBT003 - its only parameter
         self.open: dict[int, Tunnel] = {}
+        self.descriptors: dict[int, int] = {}
+        self.count = 0
 
     def wanted(self) -> dict[int, int]:
         """Return {descriptor: what to wait for}."""
@@ -74,12 +81,21 @@ class Tunnels:
             end.close()
             return
         end.setblocking(False)  # noqa: FBT003 - its only parameter
-        self.open[end.fileno()] = Tunnel(end)
-        tell(end.fileno(), {"do": "open"})
+        self.count += 1
+        self.open[end.fileno()] = Tunnel(end, self.count)
+        self.descriptors[self.count] = end.fileno()
+        tell(self.count, {"do": "open"})
 
-    def carry(self, number: int) -> None:
+    def forget(self, fd: int) -> int:
+        """Close a connection; return the number it had."""
+        tunnel = self.open.pop(fd)
+        del self.descriptors[tunnel.number]
+        tunnel.end.close()
+        return tunnel.number
+
+    def carry(self, fd: int) -> None:
         """Carry bytes of the agent's to the host."""
-        tunnel = self.open[number]
+        tunnel = self.open[fd]
         try:
             data = tunnel.end.recv(PIECE)
         except BlockingIOError:
@@ -88,44 +104,43 @@ class Tunnels:
             data = b""
         if data:
             tunnel.credit -= len(data)
-            tell(number, {"do": "data"}, data)
+            tell(tunnel.number, {"do": "data"}, data)
         else:
-            self.close(number)
+            self.close(fd)
 
     def hear(self, header: Header, body: bytes) -> None:
         """Take what the host's proxy says about a connection."""
-        number = header["to"]
-        tunnel = self.open.get(number)
-        if tunnel is None:
+        fd = self.descriptors.get(header["to"])
+        if fd is None:
             return
+        tunnel = self.open[fd]
         if header["do"] == "credit":
             tunnel.credit += header["n"]
         elif header["do"] == "close":
             tunnel.closing = True
         else:
             tunnel.out += body
-        self.flush(number)
+        self.flush(fd)
 
-    def flush(self, number: int) -> None:
+    def flush(self, fd: int) -> None:
         """Write what the agent's connection takes."""
-        tunnel = self.open[number]
+        tunnel = self.open[fd]
         while tunnel.out:
             try:
                 sent = tunnel.end.send(tunnel.out)
             except BlockingIOError:
                 return
             except OSError:
-                self.close(number)
+                self.close(fd)
                 return
             del tunnel.out[:sent]
-            tell(number, {"do": "credit", "n": sent})
+            tell(tunnel.number, {"do": "credit", "n": sent})
         if tunnel.closing:
-            self.open.pop(number).end.close()
+            self.forget(fd)
 
-    def close(self, number: int) -> None:
+    def close(self, fd: int) -> None:
         """Close a connection that the agent's side has ended."""
-        self.open.pop(number).end.close()
-        tell(number, {"do": "close"})
+        tell(self.forget(fd), {"do": "close"})
 
 
 def tell(number: int, header: Header, body: bytes = b"") -> None:

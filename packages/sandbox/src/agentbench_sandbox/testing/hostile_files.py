@@ -40,6 +40,32 @@ def full_workspace_is_noticed(sandbox: Sandbox) -> None:
     assert_alive(sandbox)
 
 
+@needs("disk=watchdog", "python")
+def removed_files_count(sandbox: Sandbox) -> None:
+    """Files without a name that a process still has open are on the disk."""
+    code = (
+        "import os, time\nheld = []\nfor n in range(30):\n    held.append(open('x', 'wb'))\n"
+        "    os.unlink('x'); held[-1].write(bytes(8 << 20)); held[-1].flush(); time.sleep(0.02)\n"
+        "time.sleep(10)"
+    )
+    assert py(sandbox, code, timeout_s=60).disk_limit_hit
+    assert_alive(sandbox)
+
+
+@needs("disk=watchdog", "python")
+def deep_files_count(sandbox: Sandbox) -> None:
+    """Nesting beyond what a path can name hides nothing from whoever counts."""
+    code = (
+        "import os, time\nfor n in range(1500): os.mkdir('deep'); os.chdir('deep')\n"
+        "open('x', 'wb').write(b'x')\ntime.sleep(10)"
+    )
+    assert py(sandbox, code, timeout_s=60).disk_limit_hit
+    for _ in range(50):  # what is that deep is over the limit, so removing it is ended as well
+        if sh(sandbox, "rm -rf deep").ok:
+            break
+    assert sh(sandbox, "test ! -e deep").ok
+
+
 @needs("shared_memory", "disk=kernel")
 def full_shared_memory_is_enospc(sandbox: Sandbox) -> None:
     """/dev/shm ends at its size."""
@@ -211,6 +237,8 @@ def executables_can_be_made(sandbox: Sandbox) -> None:
 HOSTILE_FILES: tuple[Case, ...] = (
     full_tmp_is_enospc,
     full_workspace_is_noticed,
+    removed_files_count,
+    deep_files_count,
     full_shared_memory_is_enospc,
     links_and_devices_stay_inside,
     sparse_file_is_refused_before_it_is_sent,

@@ -203,6 +203,18 @@ def memory_hogs_together_are_killed(sandbox: Sandbox) -> None:
     assert_alive(sandbox)
 
 
+@needs("memory", "python")
+def memory_files_count(sandbox: Sandbox) -> None:
+    """Memory that is held by descriptors and mapped nowhere is memory."""
+    code = (
+        "import os, time\nheld = []\nfor n in range(80):\n    held.append(os.memfd_create('x'))\n"
+        "    os.write(held[-1], bytes(8 << 20)); time.sleep(0.01)\ntime.sleep(10)\nprint('kept')"
+    )
+    result = py(sandbox, code, timeout_s=60)
+    assert (result.oom_killed, result.stdout) == (True, "")
+    assert_alive(sandbox)
+
+
 def own_sigterm_is_not_a_timeout(sandbox: Sandbox) -> None:
     """A command that ends itself by a signal is reported as that."""
     result = sh(sandbox, "kill -TERM $$")
@@ -364,6 +376,7 @@ HOSTILE_PROCESSES: tuple[Case, ...] = (
     zombies_are_reaped,
     memory_hog_is_killed,
     memory_hogs_together_are_killed,
+    memory_files_count,
     own_sigterm_is_not_a_timeout,
     one_gigabyte_of_output,
     both_streams_flooded,

@@ -219,20 +219,29 @@ def host_sockets_cannot_be_reached(sandbox: Sandbox) -> None:
     with (
         socket.socket(socket.AF_UNIX) as named,
         socket.socket(socket.AF_UNIX) as abstract,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log,
         tempfile.TemporaryDirectory() as place,
     ):
         named.bind(f"{place}/socket")
         named.listen()
         abstract.bind(b"\0agentbench-sandbox-test")
         abstract.listen()
+        log.bind(f"{place}/log")
         code = (
             "import socket\n"
+            f"for where in ({place + '/log'!r}, '/dev/log'):\n"
+            "    for make in (socket.socket, lambda *kind: socket.socketpair(*kind)[0]):\n"
+            "        for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):\n"
+            "            try: make(socket.AF_UNIX, kind).sendto(b'x', where); print('SENT', where)\n"
+            "            except OSError: pass\n"
+            "socket.socketpair()\n"
             f"for where in ({place + '/socket'!r}, b'\\0agentbench-sandbox-test',\n"
             "              '/var/run/docker.sock', '/run/docker.sock', '/run/containerd/containerd.sock'):\n"
             "    try: socket.socket(socket.AF_UNIX).connect(where); print('REACHED', where)\n"
             "    except OSError: pass\n"
         )
-        assert py(sandbox, code).stdout == ""
+        result = py(sandbox, code)
+        assert (result.stdout, result.stderr) == ("", "")
 
 
 @needs("isolated")

@@ -10,7 +10,21 @@ _compile: Any = numba.njit(nogil=True, boundscheck=False)
 
 
 @_compile
-def wins_and_ties(positive: NDArray[np.int64], negative: NDArray[np.int64]) -> int:
+def split(
+    chosen: NDArray[np.bool_], values: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The values chosen and the others, in their order."""
+    inside, outside = np.empty(values.size + 1), np.empty(values.size + 1)
+    i, j = 0, 0
+    for row in range(values.size):  # both are written, so that nothing is guessed
+        inside[i] = outside[j] = values[row]
+        i += chosen[row]
+        j += not chosen[row]
+    return inside[:i], outside[:j]
+
+
+@_compile
+def wins_and_ties(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> int:
     """2 #{p > n} + #{p = n} of two sorted arrays, by one merge."""
     total, below, up_to = 0, 0, 0
     n = negative.size

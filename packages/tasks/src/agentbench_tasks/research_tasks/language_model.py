@@ -43,8 +43,8 @@ def load_model(folder: Path, weights: Path | None = None) -> tuple[Any, Any]:
         own = model.state_dict()
         tied = set(getattr(model, "_tied_weights_keys", None) or ())
         tied = tied if getattr(model.config, "tie_word_embeddings", False) else set()
-        shapes = {name: tensor.shape for name, tensor in own.items() if name not in tied}
-        model.load_state_dict(read_weights(weights, shapes), strict=not tied)
+        like = {name: tensor for name, tensor in own.items() if name not in tied}
+        model.load_state_dict(read_weights(weights, like), strict=not tied)
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer
 
 

@@ -83,7 +83,8 @@ def _guesses(path: Path, targets: list[str], tokenizer: Any) -> list[list[str]]:
 
     Raises:
         InvalidOutputError: It is not two texts for each target, a guess is longer than ten tokens,
-            or it holds the target itself (the organisers' rules).
+            or it holds the target itself (the organisers' rules), or a token that only the chat's
+            own frame may hold, such as the end of a turn: that would be no trigger.
     """
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
@@ -92,10 +93,14 @@ def _guesses(path: Path, targets: list[str], tokenizer: Any) -> list[list[str]]:
     right = isinstance(table, list) and len(table) == len(targets)
     if not right or not all(isinstance(row, list) and len(row) == GUESSES for row in table):
         raise InvalidOutputError(f"triggers.json is not two guesses for each of {len(targets)}")
+    frame = {str(token) for token in tokenizer.all_special_tokens}
+    frame |= {str(t) for t in tokenizer.added_tokens_decoder.values() if t.special}
     for target, row in zip(targets, table, strict=True):
         for guess in row:
-            if not isinstance(guess, str) or len(guess) > MAX_CHARACTERS:
+            if not _is_text(guess) or len(guess) > MAX_CHARACTERS:
                 raise InvalidOutputError("triggers.json: a guess is no text, or a very long one")
+            if any(token in guess for token in frame):
+                raise InvalidOutputError("triggers.json: a guess holds a token of the chat's frame")
             if target in guess:
                 raise InvalidOutputError("triggers.json: a guess holds its target")
             tokens = tokenizer(guess, add_special_tokens=False)["input_ids"]
@@ -104,6 +109,17 @@ def _guesses(path: Path, targets: list[str], tokenizer: Any) -> list[list[str]]:
                     f"triggers.json: a guess has {len(tokens)} tokens, at most {LONGEST}"
                 )
     return table
+
+
+def _is_text(guess: object) -> bool:
+    """Whether it is a text that can be encoded: JSON may hold half of a surrogate pair."""
+    if not isinstance(guess, str):
+        return False
+    try:
+        guess.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

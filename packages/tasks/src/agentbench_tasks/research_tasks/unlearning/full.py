@@ -89,11 +89,9 @@ def statistic(labels: Path, inputs: Path, read: OutputReader) -> Statistic:
     """Units are the examples of the forget set; weights `model0.safetensors`, ... are loaded."""
     truth, data = read_arrays(labels), read_arrays(inputs)
     original = _state(inputs / "model.safetensors")
-    shapes = {name: tensor.shape for name, tensor in original.items()}
     found, kept, new = [], [], []
     for i in range(len(truth["retrained"])):
-        weights = read_weights(read.file(f"model{i}.safetensors"), shapes)
-        net = _network({k: v.to(original[k].dtype) for k, v in weights.items()})
+        net = _network(read_weights(read.file(f"model{i}.safetensors"), original))
         found.append(log_odds(predict(net, data["forget_x"]), data["forget_y"]))
         kept.append(predict(net, data["retain_x"]))
         new.append(predict(net, truth["new_x"]))
