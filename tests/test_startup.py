@@ -16,6 +16,7 @@ HEAVY = {"torch", "docker", "gymnasium", "sklearn", "transformers", "numba", "sc
         ("agentbench_sandbox", set[str]()),
         ("agentbench_tasks", set[str]()),
         ("agentbench_agents", {"gymnasium"}),
+        ("agentbench_irl.cli", set[str]()),
     ],
 )
 def test_import_is_light(module: str, allowed: set[str]) -> None:

@@ -164,7 +164,7 @@ def interval(ratios: list[float]) -> str:
 
 
 def compare(layout: str, *, checkpointing: bool, updates: int) -> None:
-    arguments = ["--updates", str(updates), *["--checkpointing"] * checkpointing]
+    arguments = ["--updates", str(updates), f"--{'' if checkpointing else 'no-'}checkpointing"]
     workers = {name: Worker(name, layout, arguments) for name in CONTENDERS}
     turns: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
     for number in range(updates):
@@ -198,19 +198,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--one", help="be one contender, and wait for turns on standard input")
     parser.add_argument("--layout", choices=LAYOUTS)
-    parser.add_argument("--checkpointing", action="store_true")
+    parser.add_argument("--checkpointing", action=argparse.BooleanOptionalAction)
     parser.add_argument("--updates", type=int, default=24)
     options = parser.parse_args()
     if options.one:
         work(
             options.one,
             options.layout,
-            checkpointing=options.checkpointing,
+            checkpointing=bool(options.checkpointing),
             updates=options.updates,
         )
         return
     for layout in [options.layout] if options.layout else LAYOUTS:
-        for checkpointing in (True,) if options.checkpointing else (False, True):
+        both = options.checkpointing is None
+        for checkpointing in (False, True) if both else (options.checkpointing,):
             compare(layout, checkpointing=checkpointing, updates=options.updates)
 
 

@@ -1,4 +1,4 @@
-"""Train on two processes, or one, and print the losses: a program that tests start."""
+"""Train on two processes, or one, and write down the losses: a program that tests start."""
 # pyright: reportUnknownMemberType=false
 
 import json
@@ -62,4 +62,5 @@ def main(data: str, output_dir: str, options: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]))
+    for output, options in json.loads(sys.argv[2]).items():
+        main(sys.argv[1], output, options)

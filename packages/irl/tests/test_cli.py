@@ -89,7 +89,6 @@ def test_flags_of_the_page_are_understood_and_kept(tmp_path: Path) -> None:
     assert again.config.fsdp_config == settings.config.fsdp_config
 
 
-@pytest.mark.slow
 def test_installed_command() -> None:
     command = [str(Path(sys.executable).with_name("agentbench-irl")), "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True)

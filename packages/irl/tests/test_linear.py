@@ -285,9 +285,8 @@ def test_two_runs_are_bitwise_equal(dtype: torch.dtype) -> None:
     assert all(torch.equal(a, b) for a, b in zip(run(), run(), strict=True))
 
 
-def test_two_runs_are_bitwise_equal_where_paths_meet_on_several_threads(
-    two_threads: None,
-) -> None:
+@pytest.mark.usefixtures("two_threads")
+def test_two_runs_are_bitwise_equal_where_paths_meet_on_several_threads() -> None:
     """Forty actions lead to each of a thousand states: their sums must not depend on a race."""
     count, states = 40_000, 1_000
     make = torch.Generator().manual_seed(0)

@@ -111,6 +111,7 @@ def test_correlation_within_and_across_prompts_can_differ() -> None:
         [text(r) for r in (1.0, 0.0, 11.0, 10.0)], [0.0, 0.1, 1.0, 1.1], prompts=[0, 0, 1, 1]
     )
     assert found["reward_sum"].spearman_within == -1
+    assert found["reward_sum"].pearson_within == pytest.approx(-1)
     assert found["reward_sum"].prompts == 2
     assert found["reward_sum"].pearson > 0.9
     assert math.isnan(found["length"].spearman)

@@ -52,6 +52,25 @@ def test_rules_of_the_module_docstring(
     assert rows.successor[scored_rows].tolist() == successors
 
 
+@pytest.mark.parametrize(
+    ("text", "truncated", "loss"),
+    [
+        ("uuAAA", False, 1.013449),
+        ("uAAuuAA", False, 1.053487),
+        ("uAAA", True, 1.173600),
+        ("uAAuu", True, 0.933374),
+    ],
+)
+def test_numbers_of_the_module_docstring(text: str, *, truncated: bool, loss: float) -> None:
+    written = torch.tensor([letter == "A" for letter in text])
+    tokens = torch.arange(len(text)) % 2
+    rows = text_transitions(tokens, written, truncated=truncated)
+    out = iqlearn_loss(
+        torch.zeros(len(text), 2), rows.targets, successor=rows.successor, td_weight=1.0
+    )
+    assert float(out.loss) == pytest.approx(loss, abs=1e-6)
+
+
 def test_decoder_rows() -> None:
     labels = torch.tensor([5, 6, 7])
     ended = decoder_transitions(labels, truncated=False)

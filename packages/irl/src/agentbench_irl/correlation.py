@@ -26,12 +26,14 @@ class Correlation:
         pearson: Over all answers of all prompts.
         spearman_within: Mean over prompts of the rank correlation among a prompt's answers; NaN
             where no prompt has two answers of different quality and score.
-        prompts: How many prompts `spearman_within` averages.
+        pearson_within: The same of the linear correlation.
+        prompts: How many prompts the two within average.
     """
 
     spearman: float
     pearson: float
     spearman_within: float
+    pearson_within: float
     prompts: int
 
 
@@ -82,17 +84,20 @@ def _correlation(
 ) -> Correlation:
     known = ~np.isnan(score) & ~np.isnan(quality)
     score, quality, prompts = score[known], quality[known], prompts[known]
-    within = [
-        spearman(score[prompts == prompt], quality[prompts == prompt])
-        for prompt in np.unique(prompts)
-    ]
-    within = [value for value in within if not math.isnan(value)]
+    groups = [prompts == prompt for prompt in np.unique(prompts)]
+    pairs = [(score[group], quality[group]) for group in groups]
+    varied = [(x, y) for x, y in pairs if np.ptp(x) > 0 and np.ptp(y) > 0]
     return Correlation(
         spearman=spearman(score, quality),
         pearson=pearson(score, quality),
-        spearman_within=float(np.mean(within)) if within else math.nan,
-        prompts=len(within),
+        spearman_within=_mean([spearman(x, y) for x, y in varied]),
+        pearson_within=_mean([pearson(x, y) for x, y in varied]),
+        prompts=len(varied),
     )
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
 
 
 def _ranks(x: NDArray[np.float64]) -> NDArray[np.float64]:

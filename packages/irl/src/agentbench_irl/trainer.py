@@ -20,14 +20,12 @@ from transformers import (
 from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
 from agentbench_irl import card
-from agentbench_irl.baselines import dft_loss, gem_loss, mle_loss
 from agentbench_irl.collator import Collator
 from agentbench_irl.config import IQLearnConfig
 from agentbench_irl.data import DataSize, make_samples
 from agentbench_irl.errors import ConfigError
-from agentbench_irl.kernels.backend import BackendName
-from agentbench_irl.linear import linear_iqlearn_loss
-from agentbench_irl.losses import SUMS, IQLearnMetrics, IQLearnOutput, iqlearn_loss
+from agentbench_irl.losses import SUMS, IQLearnMetrics, IQLearnOutput
+from agentbench_irl.objective import loss_of_hidden, loss_of_logits
 from agentbench_irl.packing import Rows, check_packing, pack
 from agentbench_irl.pretrained import (
     check_model,
@@ -176,14 +174,24 @@ class IQLearnTrainer(Trainer):
             self._kept_apart = True
         if self.head is None:
             outputs = model(**inputs, use_cache=False)
-            out = self._loss_of_logits(outputs.logits, targets, successor, normalizer)
+            out = loss_of_logits(
+                self.config_args,
+                outputs.logits,
+                targets,
+                successor=successor,
+                terminal_value=self.reward_scale.terminal_value or 0.0,
+                normalizer=normalizer,
+            )
             auxiliary = getattr(outputs, "aux_loss", None)
         else:
             loss = functools.partial(
-                self._loss_of_hidden,
+                loss_of_hidden,
+                args=self.config_args,
+                head=self.head,
                 targets=targets,
                 successor=successor,
                 rows=rows,
+                terminal_value=self.reward_scale.terminal_value or 0.0,
                 normalizer=normalizer,
             )
             outputs = model(**inputs, use_cache=False, head_loss=loss)
@@ -193,74 +201,6 @@ class IQLearnTrainer(Trainer):
         if auxiliary is not None:
             auxiliary = auxiliary * getattr(self._config(model), "router_aux_loss_coef", 0.0)
         return out, auxiliary
-
-    def _loss_of_hidden(
-        self,
-        hidden: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        *,
-        targets: Tensor,
-        successor: Tensor,
-        rows: Tensor,
-        normalizer: Tensor | float | None,
-    ) -> dict[str, Tensor]:
-        args, head = self.config_args, cast("Any", self.head)
-        out = linear_iqlearn_loss(
-            hidden,
-            weight,
-            targets,
-            td_weight=args.td_weight if args.loss_type == "iqlearn" else 0.0,
-            discount=args.discount,
-            temperature=args.temperature if args.loss_type == "iqlearn" else 1.0,
-            successor=successor,
-            terminal_value=self.reward_scale.terminal_value or 0.0,
-            divergence=args.divergence,
-            semi_gradient=args.semi_gradient,
-            normalizer=normalizer,
-            bias=bias,
-            logit_scale=head.logit_scale,
-            softcap=head.softcap,
-            rows=rows,
-            logits_mib=args.logits_mib,
-            wide_sums=True,
-            backend=cast(
-                "BackendName", "auto" if args.loss_backend == "linear" else args.loss_backend
-            ),
-        )
-        return {"loss": out.loss, "sums": out.metrics.sums}
-
-    def _loss_of_logits(
-        self,
-        logits: Tensor,
-        targets: Tensor,
-        successor: Tensor,
-        normalizer: Tensor | float | None,
-    ) -> IQLearnOutput:
-        args = self.config_args
-        rows: dict[str, Any] = {
-            "successor": successor,
-            "terminal_value": self.reward_scale.terminal_value or 0.0,
-            "normalizer": normalizer,
-        }
-        match args.loss_type:
-            case "mle":
-                return mle_loss(logits, targets, entropy_weight=args.entropy_weight, **rows)
-            case "gem":
-                return gem_loss(logits, targets, beta=args.gem_beta, **rows)
-            case "dft":
-                return dft_loss(logits, targets, **rows)
-            case "iqlearn":
-                return iqlearn_loss(
-                    logits,
-                    targets,
-                    td_weight=args.td_weight,
-                    discount=args.discount,
-                    temperature=args.temperature,
-                    divergence=args.divergence,
-                    semi_gradient=args.semi_gradient,
-                    **rows,
-                )
 
     def _measure_terminal_value(self, batches: Sequence[dict[str, Tensor]]) -> None:
         """Fix the gauge: V_term = mean V(s) over the last states of the batches' finished texts.

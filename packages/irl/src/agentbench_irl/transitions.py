@@ -22,6 +22,11 @@ What the rules say, with A for tokens the model writes and u for tokens it reads
                        cut goes on, so its end is bootstrapped and never terminal
     u A A u u | (cut)  rows 0 1 are scored, successors 1 UNKNOWN: the next state in which the model
                        would act lies behind the cut
+
+In numbers: where all logits are 0 over two tokens, V = ln 2 and Q = 0, so that a row's r² is ln² 2
+if a state follows, 0 if the episode ends with V_term = 0, and left out if the next state is
+UNKNOWN. At λ = 1 the losses of the four texts are ln 2 + ln² 2 (2/3, 3/4, 3/3, 1/2), which is
+1.013449, 1.053487, 1.173600 and 0.933374.
 """
 
 from dataclasses import dataclass
@@ -149,8 +154,11 @@ def decoder_transitions(labels: Tensor, *, truncated: bool) -> Transitions:
     Decoder row `t` reads the tokens before `t` and predicts `labels[t]`. In a text that was cut the
     last label is read by no row, so that its row becomes the value-only end.
 
-    >>> decoder_transitions(torch.tensor([5, 6, 7]), truncated=True).targets.tolist()
-    [5, 6, -100]
+    >>> decoder_transitions(torch.tensor([5, 6, 7]), truncated=False).successor.tolist()
+    [1, 2, -1]
+    >>> cut = decoder_transitions(torch.tensor([5, 6, 7]), truncated=True)
+    >>> cut.targets.tolist(), cut.successor.tolist()
+    ([5, 6, -100], [1, 2, -2])
 
     Args:
         labels: Token ids, shape (T,).
