@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -55,21 +57,25 @@ print(json.dumps(found))
 """
 
 
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """A directory that others may enter; every start of pytest closes its own to them."""
+    with tempfile.TemporaryDirectory(prefix="agentbench-test-") as place:
+        Path(place).chmod(0o755)
+        yield Path(place)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
 @pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="needs a system Python")
 @pytest.mark.parametrize("opener", ["open_bubblewrap", "open_landlock"])
-def test_ordinary_user(opener: str, tmp_path: Path) -> None:
-    source = tmp_path / "source"
+def test_ordinary_user(opener: str, open_place: Path) -> None:
+    source = open_place / "source"
     shutil.copytree(Path(agentbench_sandbox.__file__).parent, source / "agentbench_sandbox")
-    secret = tmp_path / "secret"
+    secret = open_place / "secret"
     secret.write_text("planted")
-    temporary = tmp_path / "tmp"
+    temporary = open_place / "tmp"
     temporary.mkdir()
     os.chown(temporary, 65533, 65533)
-    tmp_path.chmod(0o755)
-    for path in tmp_path.parents:
-        if path.name.startswith("pytest"):
-            path.chmod(0o755)
     done = subprocess.run(
         ["/usr/bin/python3", "-c", PROGRAM, source, opener, secret],
         user=65533,

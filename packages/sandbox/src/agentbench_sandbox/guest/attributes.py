@@ -158,6 +158,9 @@ def find(pid: int, place: int, path: str, *, follow: bool) -> int:
     flags = os.O_PATH | os.O_CLOEXEC
     start = f"/proc/{pid}/cwd" if place == HERE else f"/proc/{pid}/fd/{place}"
     last = flags if follow else flags | os.O_NOFOLLOW
+    for itself in ("/proc/self/", "/proc/thread-self/"):
+        if path.startswith(itself):  # C libraries name an open file so
+            path = f"/proc/{pid}/{path[len(itself) :]}"
     if path.startswith("/"):
         return os.open(path, last)
     try:

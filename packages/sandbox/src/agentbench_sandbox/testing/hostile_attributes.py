@@ -51,6 +51,7 @@ os.chmod(os.path.abspath("own"), 0o640); print(mode("own"))
 fd = os.open("own", os.O_RDWR); os.fchmod(fd, 0o600); print(mode("own"))
 os.mkdir("below"); held = os.open("below", os.O_RDONLY)
 shutil.copy2("own", "below/copy"); os.chmod("copy", 0o444, dir_fd=held); print(mode("below/copy"))
+fd = os.open("own", os.O_PATH); os.chmod(f"/proc/self/fd/{fd}", 0o600)
 os.chown("own", -1, -1); os.chown("own", os.getuid(), os.getgid())
 os.symlink("own", "alias"); os.chmod("alias", 0o755); print(mode("own"))
 for do in (lambda: os.chmod("none", 0), lambda: os.chmod("", 0), lambda: os.chmod("x" * 5000, 0),
