@@ -132,7 +132,8 @@ def files(n: int) -> None:
 def lists(n: int) -> None:
     rng = np.random.default_rng(2)
     names = np.array([f"{k:010d}" for k in range(1000)])
-    true = [" ".join(r) for r in names[rng.integers(0, 1000, (n, 3))]]
+    distinct = rng.integers(0, 1000, (n, 1)) + rng.integers(1, 300, (n, 3)).cumsum(axis=1)
+    true = [" ".join(r) for r in names[distinct % 1000]]
     pred = [" ".join(r) for r in names[rng.integers(0, 1000, (n, 12))]]
 
     def of_row(actual: list[str], predicted: list[str]) -> float:

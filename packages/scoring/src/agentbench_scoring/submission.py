@@ -83,10 +83,11 @@ def answer_keys(spec: SubmissionSpec, answers: pl.DataFrame) -> tuple[pl.DataFra
         raise InvalidInputError(f"the answers lack the id column {lacking[0]!r}")
     if not answers.height:
         raise InvalidInputError("the answers hold no rows")
+    first = spec.id_columns[0]
     whole = spec.id_dtype == "int"
     if len(spec.id_columns) > 1:
         whole = False
-    elif spec.id_dtype == "auto" and (ids := whole_ids(answers[spec.id_columns[0]])) is not None:
+    elif spec.id_dtype == "auto" and (ids := whole_ids(answers[first])) is not None:
         answers, whole = answers.with_columns(ids), True
     answers, keys, issues = keyed(
         answers, spec.id_columns, as_integers=whole, repeat_ids=spec.repeat_ids

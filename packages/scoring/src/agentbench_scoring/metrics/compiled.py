@@ -73,7 +73,7 @@ def _is_space(character: int) -> bool:
 
 
 @_compile
-def _first_low(eight: np.uint64) -> int:
+def _first_low(eight: np.uint64) -> Any:
     """Which of eight ASCII bytes is the first below 33; 8 if none is."""
     found = (eight - np.uint64(0x2121212121212121)) & np.uint64(0x8080808080808080)
     if found == 0:

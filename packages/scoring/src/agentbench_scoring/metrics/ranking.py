@@ -90,7 +90,7 @@ def _texts(column: Values) -> list[str] | None:
     """A column that holds nothing but text, as a list; None of any other."""
     if isinstance(column, str) or not hasattr(column, "__iter__"):
         return None
-    cells: list[Any] = column if isinstance(column, list) else list(column)
+    cells: list[Any] = list(column)
     return cells if set(map(type, cells)) == {str} else None
 
 
