@@ -26,6 +26,7 @@ from agentbench_agents.trajectory import Trajectory, read_trajectory
 from agentbench_sandbox import Limits, SandboxError, open_sandbox
 from agentbench_sandbox.reaper import find
 from agentbench_tasks import load_research, research_names, task_names
+from agentbench_tasks.grading import read_answers
 
 SMALL = Limits(memory_mib=512, disk_mib=64, tmp_mib=32, pids=64)
 ROWS = 120
@@ -77,6 +78,23 @@ def test_vector_environments_of_several_tasks_go_on_after_their_episodes(
     assert (list(terminated), list(truncated)) == ([False] * 3, [True] * 3)
     observation, *_ = vector.step(texts)  # the step that begins the next episodes
     assert all(f"Task: {n}" in t for n, t in zip(names, observation["text"], strict=True))
+    vector.close()
+
+
+def test_workers_of_a_fork_server_grade(data: Path) -> None:
+    """Forked ones would hang: this process has used polars, whose threads are not there."""
+    prepared = TaskEnv("digits", data_root=data, sandbox=NullSandbox).prepared
+    sample = (prepared.public / "sample_submission.csv").read_bytes()
+    read_answers(prepared)  # with polars
+    vector = AsyncVectorEnv(
+        [lambda: TaskEnv("digits", data_root=data, sandbox=lambda: NullSandbox(submission=sample))],
+        shared_memory=False,
+        context="forkserver",
+    )
+    vector.reset(seed=0)
+    vector.step_async((ExecuteCode(code="x").to_text(),))
+    *_, info = vector.step_wait(timeout=120)
+    assert list(info["submission"]) == [1]
     vector.close()
 
 

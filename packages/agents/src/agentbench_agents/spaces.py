@@ -16,7 +16,9 @@ _ALPHABET = list(string.ascii_letters + string.digits + string.punctuation + " "
 class AnyText(gymnasium.Space[str]):
     """All strings of at most `max_length` code points.
 
-    It cannot live in shared memory: use `AsyncVectorEnv(..., shared_memory=False)`.
+    It cannot live in shared memory: use `AsyncVectorEnv(..., shared_memory=False,
+    context="forkserver")`. Workers that are forked, Gymnasium's default before Python 3.14, hang at
+    the first grade if their parent has prepared or graded anything: polars' threads do not survive.
     """
 
     def __init__(
