@@ -66,10 +66,14 @@ def test_a_wrong_field_names_the_file_the_field_and_what_is_allowed(
     [
         ("name: [", "not valid YAML"),
         ("name: a\nname: b\n", "field name is given twice"),
+        ("name: &me [*me]\n", "a value contains itself"),
+        ("[name]: a\n", "a field has no name"),
+        ("name: !!str [a]\n", "expected a scalar"),
+        ("date: 2024-13-01\n", "month must be in 1..12"),
         ("- 1\n", "expected a mapping"),
         ("name: !!python/object/apply:os.system ['true']\n", "not valid YAML"),
     ],
-    ids=["broken", "twice", "list", "object"],
+    ids=["broken", "twice", "recursive", "nameless", "tagged", "date", "list", "object"],
 )
 def test_a_file_that_is_no_task_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "digits.yaml"
