@@ -67,19 +67,26 @@ class InstanceAnchors:
         return sign * (score - base) / (abs(base) or 1.0)
 
 
+def anchors_file(prepared: "PreparedResearch") -> Path:
+    """Where the anchors of an instance are kept: beside the prepared task.
+
+    Another version of a task may score the same data otherwise, so the name has both.
+    """
+    name = f"anchors-v{prepared.task.version}-{prepared.digest[:16]}.json"
+    return prepared.path.parent / name
+
+
 def instance_anchors(runner: Runner) -> InstanceAnchors:
     """Return the anchors of the runner's instance, measured the first time it is asked.
 
-    They are kept beside the prepared task in `anchors-v<version>-<digest>.json` (another version
-    of a task may score the same data otherwise); methods get seed 0.
+    Methods get seed 0.
 
     Raises:
         AnchorError: A method of ours failed, or the reference is not better than the baseline.
     """
     prepared, runner = runner.prepared, replace(runner, seed=0)
     task = prepared.task
-    name = f"anchors-v{task.version}-{prepared.digest[:16]}.json"
-    path = prepared.path.parent / name
+    path = anchors_file(prepared)
     stored = _read(path)
     if stored is None:
         measured = [("baseline", pristine_snapshot(task), task.baseline_method)]

@@ -158,6 +158,7 @@ def _make_up(name: str, root: Path) -> None:
 
     import numpy as np
 
+    from agentbench_agents.research_result import anchors_file
     from agentbench_tasks import load_research, prepare_research
     from agentbench_tasks.research_data import task_module
 
@@ -179,8 +180,7 @@ def _make_up(name: str, root: Path) -> None:
         end: {phase: {"value": value, "n": 1, "replicates": []} for phase in ("dev", "test")}
         for end, value in ends.items()
     }
-    path = prepared.path.parent / f"anchors-{prepared.digest[:16]}.json"
-    path.write_text(json.dumps(anchors))
+    anchors_file(prepared).write_text(json.dumps(anchors))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
