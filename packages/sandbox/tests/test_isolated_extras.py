@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1]
 def test_verifiers_runtime() -> None:
     argv = ["uv", "run", "--isolated", "--no-project", "--with", f"{PACKAGE}[verifiers]"]
     argv += ["--with", "pytest", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not docker"]
-    argv += ["-c", os.devnull, "-W", "ignore", f"--rootdir={PACKAGE}"]
+    argv += ["-c", os.devnull, "-W", "ignore", f"--rootdir={PACKAGE}", f"--confcutdir={PACKAGE}"]
     done = subprocess.run(
         [*argv, str(PACKAGE / "tests/test_verifiers.py")],
         cwd=PACKAGE,

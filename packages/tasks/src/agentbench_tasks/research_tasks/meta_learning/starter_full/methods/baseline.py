@@ -25,7 +25,7 @@ class Baseline:
     def tensor(self, images):
         """(M, 128, 128, 3) uint8 -> (M, 3, 128, 128) in [-1, 1]."""
         x = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
-        return x.permute(0, 3, 1, 2).float() / 127.5 - 1
+        return x.permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
 
     def meta_fit(self, sets, seed):
         """sets: name -> (images, labels)."""
