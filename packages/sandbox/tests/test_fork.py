@@ -70,7 +70,7 @@ def test_empty_directory_and_what_is_not_copied(opener: Opener) -> None:
     with opener(Request(limits=LIMITS)) as original:
         original.exec(["sh", "-c", 'echo x > "$TMPDIR/x"'], timeout_s=5, check=True)
         with original.fork() as copy:
-            listing = 'ls -A . "$TMPDIR" | grep x; true'
+            listing = 'ls -A . "$TMPDIR" | grep -x x; true'
             assert copy.exec(["sh", "-c", listing], timeout_s=5).stdout == ""
 
 
